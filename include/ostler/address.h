@@ -1,0 +1,48 @@
+/** Socket addresses as text and back:
+ *
+ *    tcp:127.0.0.1:7007    IPv4
+ *    tcp:[::1]:7007        IPv6, always in brackets; [fe80::1%eth0] names a zone
+ *    tcp:[::]:7007         both families on one socket (IPV6_V6ONLY off)
+ *    tcp:*:7007            both families on two sockets (IPV6_V6ONLY on)
+ *
+ *  Port 0 asks the kernel for a free port. An IPv4 peer on a dual-stack socket is
+ *  written as IPv4. */
+#ifndef OSTLER_ADDRESS_H
+#define OSTLER_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <ostler/version.h>
+
+OSTLER_BEGIN
+
+struct ostler_address;
+
+/** Room for any address as text, its NUL included. */
+#define OSTLER_ADDRESS_TEXT 128
+
+/** Parse text into *out, to be freed by the caller. -EINVAL when it is not an
+ *  address (ostler_address_problem() says why), -ENOMEM. Thread: any. */
+OSTLER_API int ostler_address_parse(struct ostler_address **out, const char *text);
+
+/** NULL when text is an address; otherwise a static sentence that says what is
+ *  wrong and what would be right. Thread: any. */
+OSTLER_API const char *ostler_address_problem(const char *text);
+
+OSTLER_API void ostler_address_free(struct ostler_address *address); /* NULL is fine */
+
+/** Write the address as text into buffer, whole or not at all. Return the length
+ *  without the NUL, -ENOSPC (OSTLER_ADDRESS_TEXT bytes are always enough) or
+ *  -EINVAL. Thread: any. */
+OSTLER_API int ostler_address_text(const struct ostler_address *address, char *buffer, size_t size);
+
+/** The port, 0 to 65535, or -EINVAL. */
+OSTLER_API int ostler_address_port(const struct ostler_address *address);
+
+/** Is it 127.0.0.0/8 (mapped into IPv6 or not) or ::1? */
+OSTLER_API bool ostler_address_is_loopback(const struct ostler_address *address);
+
+OSTLER_END
+
+#endif

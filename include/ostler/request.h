@@ -1,0 +1,50 @@
+/** A request: one accepted connection of a server, whatever runs its handler. */
+#ifndef OSTLER_REQUEST_H
+#define OSTLER_REQUEST_H
+
+#include <stdint.h>
+
+#include <ostler/address.h>
+#include <ostler/version.h>
+
+OSTLER_BEGIN
+
+struct ostler_request;
+struct ostler_server;
+
+/** Why a connection was closed. */
+enum ostler_close_reason {
+    OSTLER_CLOSE_NONE,         /* it is open */
+    OSTLER_CLOSE_DONE,         /* the handler closed it, or returned */
+    OSTLER_CLOSE_PEER,         /* the peer sent its end of file, and there was no more to do */
+    OSTLER_CLOSE_RESET,        /* the peer reset it, or the network failed */
+    OSTLER_CLOSE_TIMEOUT,      /* nothing moved for timeout_ms */
+    OSTLER_CLOSE_DEADLINE,     /* its deadline passed */
+    OSTLER_CLOSE_INPUT_LIMIT,  /* more unused input than max_input */
+    OSTLER_CLOSE_OUTPUT_LIMIT, /* more unsent output than max_output */
+    OSTLER_CLOSE_ERROR,        /* the handler failed */
+    OSTLER_CLOSE_REFUSED,      /* verify_request said no, or nothing could run it */
+    OSTLER_CLOSE_CONNECT,      /* ostler_conn_connect() did not succeed */
+    OSTLER_CLOSE_ABORTED,      /* ostler_conn_abort() */
+    OSTLER_CLOSE_STOPPED       /* the server stopped and did not wait any longer */
+};
+
+/** A few words for the log. Static text, never NULL. */
+OSTLER_API const char *ostler_close_reason_text(enum ostler_close_reason reason);
+
+/** The peer's address; borrowed, valid as long as the request. Thread: any. */
+OSTLER_API const struct ostler_address *ostler_request_peer(const struct ostler_request *request);
+
+OSTLER_API struct ostler_server *ostler_request_server(const struct ostler_request *request);
+
+/** The descriptor, which stays the reactor's: never close it. */
+OSTLER_API int ostler_request_fd(const struct ostler_request *request);
+
+/** Bytes received from, and handed to the kernel for, the peer so far. Exact on
+ *  the thread that runs the handler. */
+OSTLER_API uint64_t ostler_request_bytes_in(const struct ostler_request *request);
+OSTLER_API uint64_t ostler_request_bytes_out(const struct ostler_request *request);
+
+OSTLER_END
+
+#endif

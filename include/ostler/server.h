@@ -1,0 +1,159 @@
+/** Servers: an address, a handler, and where to run it.
+ *
+ *  new → (start → run the reactor | serve_forever | handle_request) → stop → free.
+ *  Thread: the reactor's, unless it says "any". */
+#ifndef OSTLER_SERVER_H
+#define OSTLER_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <ostler/address.h>
+#include <ostler/log.h>
+#include <ostler/request.h>
+#include <ostler/version.h>
+
+OSTLER_BEGIN
+
+struct ostler_conn_handler;
+struct ostler_mixin;
+struct ostler_reactor;
+struct ostler_server;
+struct ostler_stream_handler;
+
+/** What a server does at each step, as in Python's socketserver. A slot that is
+ *  NULL is inherited from super, and at the end from ostler_tcp_server. To extend a
+ *  step, call the inherited one from yours: ostler_tcp_server.bind(server).
+ *  Thread of all slots: the reactor's, but for finish_request and handle_error, which
+ *  run where the handler runs. Called in the order in which they stand here. */
+struct ostler_server_class {
+    const char *name;
+    const struct ostler_server_class *super;
+
+    /** Make and bind the listening sockets of all addresses. 0 or -errno. */
+    int (*bind)(struct ostler_server *server);
+    /** Listen on them. 0 or -errno. */
+    int (*activate)(struct ostler_server *server);
+    /** Accept one connection from listener, a descriptor, and tell its peer. Return
+     *  the new descriptor (close-on-exec, now the server's) or -errno; -EAGAIN: none
+     *  is waiting. peer may only be handed on to the inherited slot, or left alone. */
+    int (*get_request)(struct ostler_server *server, int listener, struct ostler_address *peer);
+    /** False: the request is shut down and closed without its handler. */
+    bool (*verify_request)(struct ostler_server *server, const struct ostler_request *request);
+    /** Hand the request to the mix-in (or the reactor). 0, or -errno: then it is
+     *  reported to handle_error and closed. */
+    int (*process_request)(struct ostler_server *server, struct ostler_request *request);
+    /** Run the stream handler. 0 or -errno. Not called for a .conn handler. */
+    int (*finish_request)(struct ostler_server *server, struct ostler_request *request);
+    /** A handler, or process_request, failed with error (a -errno). The default
+     *  writes a log line: at level error, or at debug when the peer's going or
+     *  silence was the cause; a flood is cut to a few lines a second. */
+    void (*handle_error)(struct ostler_server *server, struct ostler_request *request, int error);
+    /** No more will be sent. The default is SHUT_WR, errors ignored. */
+    void (*shutdown_request)(struct ostler_server *server, struct ostler_request *request);
+    /** The last call for a request; the default closes the descriptor. */
+    void (*close_request)(struct ostler_server *server, struct ostler_request *request);
+    /** handle_request() saw no request in time. */
+    void (*handle_timeout)(struct ostler_server *server);
+    /** After each round of the loop, and at least every actions_interval_ms if set. */
+    void (*service_actions)(struct ostler_server *server);
+    /** The listening sockets close: when stopping, at the latest when freed. */
+    void (*close)(struct ostler_server *server);
+};
+
+OSTLER_API extern const struct ostler_server_class ostler_tcp_server;
+
+/** Everything about a server. Zero is the default everywhere; times are
+ *  milliseconds, OSTLER_NEVER means no limit. Copied by ostler_server_new(), but for
+ *  what the pointers to tables and .user point to. */
+struct ostler_server_options {
+    const char *name;             /* for the log; default: the address */
+    const char *address;          /* see <ostler/address.h> */
+    const char *const *addresses; /* more of them, ended by NULL; at least one is needed in all */
+    const struct ostler_server_class *server_class; /* default: the address's */
+    const struct ostler_stream_handler *stream;     /* one of these two, exactly */
+    const struct ostler_conn_handler *conn;
+    const struct ostler_mixin *mixin; /* with .stream; NULL: inline */
+    void *user;                       /* ostler_server_user() */
+    const struct ostler_log *log;     /* of a reactor of its own (else the reactor's is used) */
+
+    int max_requests;    /* at once; 0: the mix-in's own default, 65,536 for .conn */
+    size_t stack_size;   /* of a thread or fiber; 0: 256 KiB (at least 16 KiB) */
+    int backlog;         /* listen(2); 0: SOMAXCONN */
+    long timeout_ms;     /* without progress; 0: 300,000 (5 minutes) */
+    long deadline_ms;    /* for a whole request; 0: none */
+    long stop_timeout_ms; /* how long a graceful stop waits; 0: 10,000 */
+    long request_timeout_ms;  /* ostler_server_handle_request() only; 0: none */
+    long actions_interval_ms; /* see service_actions; 0: none */
+    size_t max_input;    /* .conn: unused input kept, bytes; 0: 64 KiB */
+    size_t max_output;   /* .conn: unsent output, bytes; 0: 1 MiB */
+    size_t output_high;  /* .conn: mark at which reading pauses; 0: max_output / 16 */
+    size_t output_low;   /* .conn: mark at which it goes on; 0: output_high / 4 */
+    bool no_reuse_address;    /* SO_REUSEADDR is set unless this is */
+    bool reuse_port;          /* SO_REUSEPORT */
+    bool disable_nagle;       /* TCP_NODELAY on each connection */
+    bool skip_missing;        /* an address that this machine does not have is a warning,
+                                 as long as another one could be bound */
+};
+
+/** Make a server on reactor (borrowed; NULL: one of its own), bind and listen;
+ *  nothing is accepted yet. A failure is also told to the log in a sentence, and
+ *  leaves nothing behind. -EINVAL: the options are wrong; -EADDRINUSE, -EACCES,
+ *  -EADDRNOTAVAIL …: as bind(2). */
+OSTLER_API int ostler_server_new(struct ostler_server **out, const struct ostler_server_options *options,
+                                 struct ostler_reactor *reactor);
+
+/** Close and free it. What still runs is ended as when a stop's time has run out,
+ *  and this waits until it has ended. Not from a handler or callback of this
+ *  server. NULL is fine. */
+OSTLER_API void ostler_server_free(struct ostler_server *server);
+
+/** Accept from now on, whenever the reactor runs. */
+OSTLER_API int ostler_server_start(struct ostler_server *server);
+
+/** Stop gracefully, without waiting for it: the listeners close and every
+ *  connection's input ends (SHUT_RD), so that handlers answer what was received and
+ *  leave. What is left after stop_timeout_ms is cut off (SHUT_RDWR), and its reads
+ *  and writes fail with -ECANCELED. What still runs a quarter of a second later is
+ *  named in the log, and the server counts as stopped, with -ETIMEDOUT. */
+OSTLER_API int ostler_server_stop(struct ostler_server *server);
+
+/** Cut off at once what a graceful stop would wait for. */
+OSTLER_API int ostler_server_abort(struct ostler_server *server);
+
+/** start, then run the reactor until this server has stopped. 0 or -errno as
+ *  ostler_reactor_run(). After a shutdown that came first: 0, at once. */
+OSTLER_API int ostler_server_serve_forever(struct ostler_server *server);
+
+/** Accept and process one request (finish it, unless it runs in a thread), or call
+ *  handle_timeout after request_timeout_ms. 1: one was processed; 0: timed out, or
+ *  stopping; -errno. A request that verify_request refuses counts as processed. */
+OSTLER_API int ostler_server_handle_request(struct ostler_server *server);
+
+/** ostler_server_stop() from anywhere, waiting until serve_forever has left; on the
+ *  serving thread, and inside a handler of this server, without waiting. Before
+ *  serve_forever it makes that return at once. Thread: any. */
+OSTLER_API int ostler_server_shutdown(struct ostler_server *server);
+
+/** All in one: new, serve_forever, free. 0 or -errno. */
+OSTLER_API int ostler_serve_forever(const struct ostler_server_options *options);
+
+/** Accessors. Thread: any, but for the counts. Pointers are borrowed. */
+OSTLER_API void *ostler_server_user(const struct ostler_server *server);
+OSTLER_API const char *ostler_server_name(const struct ostler_server *server);
+OSTLER_API struct ostler_reactor *ostler_server_reactor(const struct ostler_server *server);
+OSTLER_API const struct ostler_log *ostler_server_log(const struct ostler_server *server);
+
+/** The index-th listening socket, in the order of the addresses ("*" gives two):
+ *  its descriptor (-EINVAL beyond the last, -EBADF once closed), and its address
+ *  with the real port (NULL beyond the last). */
+OSTLER_API int ostler_server_fd(const struct ostler_server *server, size_t index);
+OSTLER_API const struct ostler_address *ostler_server_address(const struct ostler_server *server, size_t index);
+
+/** How many requests run now, and how many have been accepted in all. */
+OSTLER_API size_t ostler_server_active(const struct ostler_server *server);
+OSTLER_API unsigned long long ostler_server_accepted(const struct ostler_server *server);
+
+OSTLER_END
+
+#endif

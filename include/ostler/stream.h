@@ -1,0 +1,99 @@
+/** A connection for straight-line code. Its functions may block, and that is what
+ *  they are for: in a thread they wait in the system call, on a fiber or inline
+ *  they let the reactor work on. So one handler runs under every mix-in.
+ *
+ *  Errors: -errno. -ETIMEDOUT: nothing moved for the time-out, or the deadline has
+ *  passed. -ECANCELED: the server stopped and did not wait any longer. -ECONNRESET,
+ *  -EPIPE: the peer is gone. End of file latches: once a read returned 0, every
+ *  later one does. Thread of everything here: the one that runs the handler. */
+#ifndef OSTLER_STREAM_H
+#define OSTLER_STREAM_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include <ostler/address.h>
+#include <ostler/request.h>
+#include <ostler/version.h>
+
+OSTLER_BEGIN
+
+/** What a handler receives, and the base of its own struct if it has state (see
+ *  OSTLER_SIZE). One instance a connection, zeroed behind the base. */
+struct ostler_stream {
+    struct ostler_request *request;
+};
+
+/** setup, handle and finish, as in Python's StreamRequestHandler. Each returns 0
+ *  or -errno, which goes to the server's handle_error. setup failing: neither of the
+ *  others is called. handle failing: finish is called. Then buffered output is
+ *  flushed and the connection closed. */
+struct ostler_stream_handler {
+    size_t size; /* OSTLER_SIZE(struct mine, base); 0: no state of its own */
+    int (*setup)(struct ostler_stream *stream);
+    int (*handle)(struct ostler_stream *stream); /* required */
+    int (*finish)(struct ostler_stream *stream);
+    size_t output_buffer; /* bytes gathered before they are sent; 0: each write leaves at once */
+};
+
+/** The size of a subclass; does not compile unless base is its first member. */
+#define OSTLER_SIZE(type, base) (sizeof(type) + 0 * sizeof(char[1 - 2 * (offsetof(type, base) != 0)]))
+
+/** From a pointer to the base back to the subclass. */
+#define OSTLER_SELF(pointer, type, base) ((type *)(void *)((char *)(pointer)-offsetof(type, base)))
+
+/** Read up to size bytes into buffer, waiting until at least one is there.
+ *  Return the count, 0 at the end of the stream, or -errno. */
+OSTLER_API ssize_t ostler_stream_read(struct ostler_stream *stream, void *buffer, size_t size);
+
+/** Read exactly size bytes, or what came before the end of the stream. Return the
+ *  count (less than size only at the end of the stream), or -errno: then what had
+ *  arrived is lost, and the connection should end. */
+OSTLER_API ssize_t ostler_stream_read_exactly(struct ostler_stream *stream, void *buffer, size_t size);
+
+/** Read a line, its '\n' included, into buffer of size (at least 2) bytes, and end
+ *  it with a NUL. Return its length without that NUL, 0 at the end of the stream, or
+ *  -errno.
+ *   - A line longer than size - 1 comes in pieces: one without '\n' at its end is
+ *     continued by the next call. Nothing is lost.
+ *   - A NUL byte in the line is a byte like others: trust the length returned.
+ *   - A last line without '\n' is returned as it is. */
+OSTLER_API ssize_t ostler_stream_read_line(struct ostler_stream *stream, char *buffer, size_t size);
+
+/** Send all size bytes (or gather them, see ostler_stream_set_output_buffer()).
+ *  0 or -errno; after an error it is unknown how many left. */
+OSTLER_API int ostler_stream_write(struct ostler_stream *stream, const void *data, size_t size);
+
+/** Format as printf(3) does, and write. 0 or -errno. */
+OSTLER_API int ostler_stream_printf(struct ostler_stream *stream, const char *format, ...) OSTLER_PRINTF(2, 3);
+OSTLER_API int ostler_stream_vprintf(struct ostler_stream *stream, const char *format, va_list arguments)
+    OSTLER_PRINTF(2, 0);
+
+/** Send what is gathered. It also leaves when the buffer is full, before the
+ *  stream waits for input, at a half-close and at the end. */
+OSTLER_API int ostler_stream_flush(struct ostler_stream *stream);
+
+/** Gather up to size bytes of output before they are sent; 0 (the default) sends
+ *  each write at once. Flushes what was gathered before. */
+OSTLER_API int ostler_stream_set_output_buffer(struct ostler_stream *stream, size_t size);
+
+/** Half-close: flush, then tell the peer that no more will come (SHUT_WR,
+ *  shutdown(2)). Reading goes on; a write then fails with -EPIPE. */
+OSTLER_API int ostler_stream_shutdown_write(struct ostler_stream *stream);
+
+/** How long one read or write may wait without a byte moving, in milliseconds;
+ *  OSTLER_NEVER: for ever. The server's timeout_ms is where it starts. 0 is -EINVAL. */
+OSTLER_API int ostler_stream_set_timeout(struct ostler_stream *stream, long ms);
+
+/** Let everything fail with -ETIMEDOUT from ms milliseconds from now on;
+ *  OSTLER_NEVER: no deadline. The server's deadline_ms is where it starts. */
+OSTLER_API int ostler_stream_set_deadline(struct ostler_stream *stream, long ms);
+
+/** The server that accepted the connection, and the peer. Borrowed. */
+OSTLER_API struct ostler_server *ostler_stream_server(const struct ostler_stream *stream);
+OSTLER_API const struct ostler_address *ostler_stream_peer(const struct ostler_stream *stream);
+
+OSTLER_END
+
+#endif
