@@ -1,0 +1,21 @@
+/* Time. One clock for every time-out: CLOCK_MONOTONIC, in whole milliseconds,
+ * which setting the wall clock does not move. */
+#ifndef OST_BASE_CLOCK_H
+#define OST_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* A point in time that never comes. */
+#define OST_NEVER UINT64_MAX
+
+/* Milliseconds since some fixed point. */
+uint64_t ost_clock_ms(void);
+
+/* now + ms, or OST_NEVER when ms is negative. */
+uint64_t ost_clock_after(uint64_t now, long ms);
+
+/* Milliseconds from now to due, at least 0 and at most INT_MAX; -1 for
+ * OST_NEVER: what poll(2) takes. */
+int ost_clock_until(uint64_t now, uint64_t due);
+
+#endif
