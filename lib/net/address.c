@@ -1,0 +1,207 @@
+/* Addresses as text and back. Numeric only: nothing here asks a resolver. */
+#include "net/address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char bad_scheme[] = "an address begins with its scheme: tcp:HOST:PORT";
+static const char bad_port[] = "the port must be a number from 0 to 65535: tcp:HOST:PORT";
+static const char bad_ipv4[] = "the host must be a numeric IPv4 address, an IPv6 address in [brackets], or *";
+static const char bad_ipv6[] = "there is no IPv6 address between the brackets";
+static const char bad_zone[] = "this machine has no network interface of the name after the %";
+static const char no_bracket[] = "the ] after the IPv6 address is missing, or no :PORT follows it";
+
+/* Copy the n bytes at text to out as a string; false when they don't fit. */
+static bool copy(char *out, size_t size, const char *text, size_t n)
+{
+    if (n >= size)
+        return false;
+    memcpy(out, text, n);
+    out[n] = '\0';
+    return true;
+}
+
+static const char *parse_port(struct ostler_address *address, const char *text)
+{
+    unsigned long port = 0;
+    size_t n = strlen(text);
+
+    if (n < 1 || n > 5 || strspn(text, "0123456789") != n)
+        return bad_port;
+    port = strtoul(text, NULL, 10);
+    if (port > UINT16_MAX)
+        return bad_port;
+    ost_address_set_port(address, (uint16_t)port);
+    return NULL;
+}
+
+static const char *parse_zone(struct ostler_address *address, const char *zone)
+{
+    address->as.in6.sin6_scope_id = if_nametoindex(zone);
+    return address->as.in6.sin6_scope_id ? NULL : bad_zone;
+}
+
+static const char *parse_ipv6(struct ostler_address *address, const char *text, size_t n)
+{
+    char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
+    char *zone;
+
+    if (!copy(host, sizeof(host), text, n))
+        return bad_ipv6;
+    zone = strchr(host, '%');
+    if (zone)
+        *zone++ = '\0';
+    address->as.in6.sin6_family = AF_INET6;
+    if (inet_pton(AF_INET6, host, &address->as.in6.sin6_addr) != 1)
+        return bad_ipv6;
+    return zone ? parse_zone(address, zone) : NULL;
+}
+
+static const char *parse_ipv4(struct ostler_address *address, const char *text, size_t n)
+{
+    char host[INET_ADDRSTRLEN];
+
+    if (n == 1 && *text == '*') {
+        address->as.in6.sin6_family = AF_INET6;
+        address->v6only = address->wildcard = true;
+        return NULL;
+    }
+    address->as.in.sin_family = AF_INET;
+    if (!copy(host, sizeof(host), text, n) || inet_pton(AF_INET, host, &address->as.in.sin_addr) != 1)
+        return bad_ipv4;
+    return NULL;
+}
+
+/* Return what is wrong with text, or NULL when *address holds it. */
+static const char *parse(struct ostler_address *address, const char *text)
+{
+    const char *host = text + 4, *end, *problem;
+
+    memset(address, 0, sizeof(*address));
+    if (strncmp(text, "tcp:", 4) != 0)
+        return bad_scheme;
+    if (*host == '[') {
+        end = strchr(++host, ']');
+        if (!end || end[1] != ':')
+            return no_bracket;
+        problem = parse_ipv6(address, host, (size_t)(end - host));
+        end++;
+    } else {
+        end = strrchr(host, ':');
+        if (!end)
+            return bad_port;
+        problem = parse_ipv4(address, host, (size_t)(end - host));
+    }
+    return problem ? problem : parse_port(address, end + 1);
+}
+
+int ostler_address_parse(struct ostler_address **out, const char *text)
+{
+    struct ostler_address address, *copied;
+
+    if (!out || !text || parse(&address, text))
+        return -EINVAL;
+    copied = malloc(sizeof(*copied));
+    if (!copied)
+        return -ENOMEM;
+    *copied = address;
+    *out = copied;
+    return 0;
+}
+
+const char *ostler_address_problem(const char *text)
+{
+    struct ostler_address address;
+
+    return text ? parse(&address, text) : bad_scheme;
+}
+
+void ostler_address_free(struct ostler_address *address)
+{
+    free(address);
+}
+
+static bool is_mapped_ipv4(const struct ostler_address *address)
+{
+    return address->as.sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->as.in6.sin6_addr);
+}
+
+/* The IPv6 host as text with its zone, into host. */
+static void ipv6_text(const struct sockaddr_in6 *in6, char *host, size_t size)
+{
+    char name[IF_NAMESIZE];
+    size_t n;
+
+    inet_ntop(AF_INET6, &in6->sin6_addr, host, (socklen_t)size);
+    n = strlen(host);
+    if (!in6->sin6_scope_id)
+        return;
+    if (if_indextoname(in6->sin6_scope_id, name))
+        snprintf(host + n, size - n, "%%%s", name);
+    else
+        snprintf(host + n, size - n, "%%%u", (unsigned)in6->sin6_scope_id);
+}
+
+int ostler_address_text(const struct ostler_address *address, char *buffer, size_t size)
+{
+    char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 1] = "*", text[OSTLER_ADDRESS_TEXT];
+    const char *format = "tcp:%s:%d";
+    int n;
+
+    if (!address || !buffer)
+        return -EINVAL;
+    if (is_mapped_ipv4(address)) {
+        inet_ntop(AF_INET, &address->as.in6.sin6_addr.s6_addr[12], host, sizeof(host));
+    } else if (address->as.sa.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &address->as.in.sin_addr, host, sizeof(host));
+    } else if (!address->wildcard) {
+        ipv6_text(&address->as.in6, host, sizeof(host));
+        format = "tcp:[%s]:%d";
+    }
+    n = snprintf(text, sizeof(text), format, host, ostler_address_port(address));
+    if (n < 0 || (size_t)n >= size)
+        return -ENOSPC;
+    memcpy(buffer, text, (size_t)n + 1);
+    return n;
+}
+
+int ostler_address_port(const struct ostler_address *address)
+{
+    if (!address)
+        return -EINVAL;
+    /* sin_port and sin6_port stand at the same place (RFC 3493, 3.3). */
+    return ntohs(address->as.in.sin_port);
+}
+
+bool ostler_address_is_loopback(const struct ostler_address *address)
+{
+    if (!address)
+        return false;
+    if (address->as.sa.sa_family == AF_INET)
+        return ntohl(address->as.in.sin_addr.s_addr) >> 24 == 127;
+    if (is_mapped_ipv4(address))
+        return address->as.in6.sin6_addr.s6_addr[12] == 127;
+    return IN6_IS_ADDR_LOOPBACK(&address->as.in6.sin6_addr);
+}
+
+socklen_t ost_address_length(const struct ostler_address *address)
+{
+    return address->as.sa.sa_family == AF_INET ? sizeof(address->as.in) : sizeof(address->as.in6);
+}
+
+void ost_address_set_port(struct ostler_address *address, uint16_t port)
+{
+    address->as.in.sin_port = htons(port);
+}
+
+void ost_address_ipv4_twin(struct ostler_address *out, const struct ostler_address *address)
+{
+    struct ostler_address twin = { .as.in = { .sin_family = AF_INET, .sin_port = address->as.in.sin_port } };
+
+    *out = twin;
+}
