@@ -1,0 +1,279 @@
+/* The reactor: a libevent base, and the order in which things happen around its
+ * loop. We turn the loop ourselves (EVLOOP_ONCE), because libevent 2.1 has no hook
+ * after a round, and because event_base_loopbreak() before the loop is lost; our
+ * own flag, tested before each turn, is not.
+ *
+ * The base has no locks (EVENT_BASE_FLAG_NOLOCK): one thread touches it, and
+ * others reach that thread through an eventfd (post.c). */
+#include "reactor/reactor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <event2/event.h>
+
+#include <ostler/sys/libevent.h>
+
+static struct event_base *new_base(void)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base = NULL;
+
+    if (!config)
+        return NULL;
+    /* IGNORE_ENV: EVENT_EPOLL_USE_CHANGELIST would break duplicated descriptors. */
+    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV) == 0)
+        base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+static void init(struct ostler_reactor *r, const struct ostler_log *log)
+{
+    r->log = log;
+    r->wake_fd = -1;
+    atomic_init(&r->thread, (unsigned long)pthread_self());
+    atomic_init(&r->stop_asked, OST_RUN);
+    ost_list_init(&r->stoppables);
+    ost_list_init(&r->soon);
+    ost_list_init(&r->main);
+    ost_list_init(&r->hooks);
+    ost_list_init(&r->starved);
+    ost_list_init(&r->posted);
+}
+
+int ostler_reactor_new(struct ostler_reactor **out, const struct ostler_log *log)
+{
+    struct ostler_reactor *r;
+    int error;
+
+    if (!out)
+        return -EINVAL;
+    r = calloc(1, sizeof(*r));
+    if (!r)
+        return -ENOMEM;
+    init(r, log);
+    r->input = malloc(OST_INPUT_SIZE);
+    errno = 0;
+    r->base = r->input ? new_base() : NULL;
+    error = r->base ? ost_post_open(r) : errno ? -errno : -ENOMEM;
+    if (error == 0)
+        error = ost_timers_open(r);
+    if (error < 0) {
+        ostler_reactor_free(r);
+        return error;
+    }
+    *out = r;
+    return 0;
+}
+
+void ostler_reactor_free(struct ostler_reactor *r)
+{
+    if (!r)
+        return;
+    ost_timers_close(r);
+    ost_post_close(r);
+    if (r->base)
+        event_base_free(r->base);
+    free(r->slots);
+    free(r->spare);
+    free(r->input);
+    free(r);
+}
+
+bool ostler_reactor_is_current(const struct ostler_reactor *r)
+{
+    return r && atomic_load_explicit(&r->thread, memory_order_relaxed) == (unsigned long)pthread_self();
+}
+
+const struct ostler_log *ostler_reactor_log(const struct ostler_reactor *r)
+{
+    return r ? r->log : NULL;
+}
+
+struct event_base *ostler_reactor_event_base(struct ostler_reactor *r)
+{
+    return r ? r->base : NULL;
+}
+
+uint64_t ost_reactor_refresh(struct ostler_reactor *r)
+{
+    return r->now = ost_clock_ms();
+}
+
+uint64_t ost_reactor_now(struct ostler_reactor *r)
+{
+    return r->now ? r->now : ost_reactor_refresh(r);
+}
+
+static void enqueue(struct ost_list *queue, struct ost_job *job)
+{
+    if (ost_list_is_empty(&job->node))
+        ost_list_append(queue, &job->node);
+}
+
+void ost_reactor_soon(struct ostler_reactor *r, struct ost_job *job)
+{
+    enqueue(&r->soon, job);
+}
+
+void ost_reactor_main(struct ostler_reactor *r, struct ost_job *job)
+{
+    enqueue(&r->main, job);
+}
+
+/* Run queue until it is empty. */
+static void run_jobs(struct ost_list *queue)
+{
+    struct ost_list *node;
+
+    while ((node = ost_list_take(queue))) {
+        struct ost_job *job = OST_CONTAINER(node, struct ost_job, node);
+
+        job->run(job);
+    }
+}
+
+void ost_reactor_settle(struct ostler_reactor *r)
+{
+    if (r->settling)
+        return; /* the caller further out will come to it */
+    r->settling = true;
+    run_jobs(&r->soon);
+    r->settling = false;
+}
+
+void ost_reactor_flush(struct ostler_reactor *r)
+{
+    do {
+        ost_post_take(r);
+        run_jobs(&r->soon);
+        run_jobs(&r->main);
+    } while (!ost_list_is_empty(&r->soon));
+}
+
+void ost_reactor_descriptor_freed(struct ostler_reactor *r)
+{
+    struct ost_list *node;
+
+    while ((node = ost_list_take(&r->starved)))
+        ost_list_append(&r->soon, node);
+}
+
+static void run_hooks(struct ostler_reactor *r)
+{
+    struct ost_list *node, *next;
+
+    OST_LIST_EACH(node, next, &r->hooks) {
+        struct ost_job *job = OST_CONTAINER(node, struct ost_job, node);
+
+        job->run(job);
+    }
+}
+
+/* Tell everything on the reactor of a stop that was asked for since. */
+static void heed_stop(struct ostler_reactor *r)
+{
+    int asked = atomic_load(&r->stop_asked);
+    struct ost_list *node, *next;
+
+    if (asked == r->stop_heeded)
+        return;
+    r->stop_heeded = asked;
+    OST_LIST_EACH(node, next, &r->stoppables) {
+        struct ost_stoppable *s = OST_CONTAINER(node, struct ost_stoppable, node);
+
+        if (asked == OST_ABORT)
+            s->abort(s);
+        else
+            s->stop(s);
+    }
+    ost_reactor_settle(r);
+}
+
+int ost_reactor_turn(struct ostler_reactor *r)
+{
+    r->now = 0;
+    if (event_base_loop(r->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
+        return -EIO;
+    ost_reactor_settle(r);
+    heed_stop(r);
+    run_hooks(r);
+    ost_reactor_settle(r);
+    return 0;
+}
+
+static int run_loop(struct ostler_reactor *r, bool (*done)(void *arg), void *arg)
+{
+    int error = 0;
+
+    ost_reactor_settle(r);
+    heed_stop(r);
+    while (error == 0) {
+        run_jobs(&r->main);
+        ost_reactor_settle(r);
+        if (done(arg))
+            break;
+        if (ost_list_is_empty(&r->main))
+            error = ost_reactor_turn(r);
+    }
+    return error;
+}
+
+int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), void *arg)
+{
+    int error;
+
+    if (r->running)
+        return -EBUSY;
+    r->running = true;
+    atomic_store(&r->thread, (unsigned long)pthread_self());
+    error = run_loop(r, done, arg);
+    r->running = false;
+    return error;
+}
+
+static bool stopped(void *arg)
+{
+    struct ostler_reactor *r = arg;
+
+    return r->stop_heeded > OST_RUN && ost_list_is_empty(&r->stoppables);
+}
+
+int ostler_reactor_run(struct ostler_reactor *r)
+{
+    int error;
+
+    if (!r)
+        return -EINVAL;
+    error = ost_reactor_run_until(r, stopped, r);
+    if (error < 0)
+        return error;
+    error = r->result;
+    r->result = 0;
+    r->stop_heeded = OST_RUN;
+    atomic_store(&r->stop_asked, OST_RUN);
+    return error;
+}
+
+static int ask(struct ostler_reactor *r, int stop)
+{
+    int asked = OST_RUN;
+
+    if (!r)
+        return -EINVAL;
+    while (asked < stop && !atomic_compare_exchange_weak(&r->stop_asked, &asked, stop))
+        continue;
+    ost_reactor_wake(r);
+    return 0;
+}
+
+int ostler_reactor_stop(struct ostler_reactor *r)
+{
+    return ask(r, OST_STOP);
+}
+
+int ostler_reactor_abort(struct ostler_reactor *r)
+{
+    return ask(r, OST_ABORT);
+}

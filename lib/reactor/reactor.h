@@ -1,0 +1,128 @@
+/* The reactor's inside. Everything here is the reactor's thread's alone, but for
+ * ost_reactor_post_job() and ost_reactor_wake().
+ *
+ * A *turn* is one round of libevent's loop: wait for readiness, run the callbacks.
+ * What must not run inside somebody else's callback is a *job*:
+ *   soon   runs when the current callback is over (ost_reactor_settle());
+ *   main   runs between turns, on the bare stack of the run loop. Inline handlers
+ *          run there, so that while they wait they can turn the reactor
+ *          themselves: libevent's loop does not nest, but it is not running then. */
+#ifndef OST_REACTOR_REACTOR_H
+#define OST_REACTOR_REACTOR_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ostler/reactor.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+
+struct event;
+struct event_base;
+struct ost_timer;
+
+struct ost_job {
+    struct ost_list node; /* ost_list_init() it before its first use */
+    void (*run)(struct ost_job *job);
+};
+
+/* Something that a stop of the reactor must stop, and wait for. */
+struct ost_stoppable {
+    struct ost_list node;
+    void (*stop)(struct ost_stoppable *stoppable);
+    void (*abort)(struct ost_stoppable *stoppable);
+};
+
+/* One name's place, see reactor/names.h. */
+struct ost_slot {
+    void *object; /* NULL: the slot is free */
+    uint32_t generation, next;
+};
+
+/* How far a stop has gone; each step includes those before. */
+enum ost_stop { OST_RUN, OST_STOP, OST_ABORT };
+
+enum { OST_INPUT_SIZE = 65536 };
+
+struct ostler_reactor {
+    struct event_base *base;
+    const struct ostler_log *log;
+    atomic_ulong thread; /* pthread_self() of its thread */
+    bool running, settling;
+    uint64_t now; /* ost_clock_ms(), read once a turn; 0: not yet */
+    int result;   /* of the current run */
+
+    atomic_int stop_asked; /* enum ost_stop */
+    int stop_heeded;
+    struct ost_list stoppables; /* struct ost_stoppable */
+
+    struct ost_list soon, main; /* struct ost_job */
+    struct ost_list hooks;      /* struct ost_job, run after each turn */
+    struct ost_list starved;    /* struct ost_job, run once a descriptor was closed */
+
+    int wake_fd; /* eventfd */
+    struct event *wake;
+    pthread_mutex_t posted_lock;
+    struct ost_list posted; /* struct ost_job, under posted_lock */
+
+    struct ost_timer **heap; /* heap[1] is the first to fire */
+    size_t heap_count, timers, heap_capacity;
+    struct event *alarm;
+    uint64_t alarm_due; /* when alarm fires; OST_NEVER: it is not set */
+
+    struct ost_slot *slots;
+    uint32_t slot_count, free_slot;
+
+    char *input; /* OST_INPUT_SIZE bytes that every connection receives into */
+    void *spare; /* one free output buffer, see request/output.h */
+};
+
+/* One turn, and what it left to do. 0 or -EIO. */
+int ost_reactor_turn(struct ostler_reactor *reactor);
+
+/* Run until done(arg), asked between turns. 0, -EBUSY or -EIO. */
+int ost_reactor_run_until(struct ostler_reactor *reactor, bool (*done)(void *arg), void *arg);
+
+/* The time of this turn, and the time it really is after a callback may have
+ * taken long. */
+uint64_t ost_reactor_now(struct ostler_reactor *reactor);
+uint64_t ost_reactor_refresh(struct ostler_reactor *reactor);
+
+/* Queue a job; one that is queued already stays where it is. */
+void ost_reactor_soon(struct ostler_reactor *reactor, struct ost_job *job);
+void ost_reactor_main(struct ostler_reactor *reactor, struct ost_job *job);
+
+/* Run the soon jobs. Called when a callback is over. */
+void ost_reactor_settle(struct ostler_reactor *reactor);
+
+/* Run everything that waits to be run, without turning: what was posted, soon and
+ * main jobs. For freeing things. */
+void ost_reactor_flush(struct ostler_reactor *reactor);
+
+/* One of our descriptors was closed: let those that lacked one try again. */
+void ost_reactor_descriptor_freed(struct ostler_reactor *reactor);
+
+/* Run job, which is in no list, on the reactor's thread. Thread: any. */
+void ost_reactor_post_job(struct ostler_reactor *reactor, struct ost_job *job);
+
+/* As ostler_reactor_post(); release(arg) is called in any case, after function or
+ * instead of it. */
+int ost_reactor_post_release(struct ostler_reactor *reactor, void (*function)(void *), void *arg,
+                             void (*release)(void *));
+
+/* End the wait of the current or the next turn. Thread: any. */
+void ost_reactor_wake(struct ostler_reactor *reactor);
+
+/* Move what was posted to the soon jobs. */
+void ost_post_take(struct ostler_reactor *reactor);
+
+/* Set up and tear down the parts in post.c and timer.c. */
+int ost_post_open(struct ostler_reactor *reactor);
+void ost_post_close(struct ostler_reactor *reactor);
+int ost_timers_open(struct ostler_reactor *reactor);
+void ost_timers_close(struct ostler_reactor *reactor);
+
+#endif
