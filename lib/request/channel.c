@@ -1,0 +1,138 @@
+/* The channel: bytes in and out of a stream, with its time-outs.
+ *
+ * Receiving, in a thread: a blocking recv(2) under SO_RCVTIMEO; a poll(2) before
+ * each would cost a fifth of the speed. Near the deadline the option is halved
+ * again and again, so a connection sets it a handful of times, not once a read.
+ * On the reactor's thread: after a receive that took all there was, wait first and
+ * receive then, which is one recv(2) a request.
+ *
+ * Sending, anywhere: send without waiting; when the kernel is full, ost_wait().
+ *
+ * A handler on the reactor's thread whose peer is as fast as itself would never
+ * wait: after a burst of operations it gives the others a turn. */
+#include <errno.h>
+
+#include "net/socket.h"
+#include "request/stream.h"
+
+enum { BURST = 32 };
+
+static int give_others_a_turn(struct ost_stream *s)
+{
+    if (!s->parker || ++s->burst < BURST)
+        return 0;
+    return ost_wait(s, 0, ost_clock_ms());
+}
+
+/* 0, or why nothing may be done any more. */
+static int check(const struct ost_stream *s)
+{
+    if (atomic_load_explicit(&s->request.cancelled, memory_order_relaxed))
+        return -ECANCELED;
+    if (s->deadline != OST_NEVER && ost_clock_ms() >= s->deadline)
+        return -ETIMEDOUT;
+    return 0;
+}
+
+static ssize_t receive_parked(struct ost_stream *s, void *buffer, size_t n)
+{
+    ssize_t got = give_others_a_turn(s);
+
+    while (got == 0) {
+        if (s->drained && !s->request.eof)
+            got = ost_wait(s, OST_READ, ost_wait_due(s));
+        if (got < 0)
+            return got;
+        got = ost_request_receive(&s->request, buffer, n, MSG_DONTWAIT);
+        s->drained = got < (ssize_t)n;
+        if (got != -EAGAIN)
+            return got;
+        got = 0;
+    }
+    return got;
+}
+
+/* The value for SO_RCVTIMEO, 0 for none, that lets a receive return in time. */
+static long receive_timeout(const struct ost_stream *s)
+{
+    long ms = s->timeout_ms < 0 ? 0 : s->timeout_ms, left;
+
+    if (s->deadline == OST_NEVER)
+        return ms;
+    left = ost_clock_until(ost_clock_ms(), s->deadline);
+    if (ms != 0 && ms <= left)
+        return ms;
+    if (s->receive_timeout > 0 && s->receive_timeout <= left)
+        return s->receive_timeout;
+    return left / 2 + 1;
+}
+
+static int arm_receive(struct ost_stream *s)
+{
+    long ms = receive_timeout(s);
+    int error;
+
+    if (ms == s->receive_timeout)
+        return 0;
+    error = ost_socket_set_receive_timeout(s->request.watch.fd, ms);
+    if (error == 0)
+        s->receive_timeout = ms;
+    return error;
+}
+
+static ssize_t receive_blocking(struct ost_stream *s, void *buffer, size_t n)
+{
+    bool timed = s->deadline != OST_NEVER; /* else the option alone is the clock */
+    uint64_t due = timed ? ost_wait_due(s) : 0;
+    ssize_t got;
+
+    do {
+        int error = arm_receive(s);
+
+        if (error < 0)
+            return error;
+        got = ost_request_receive(&s->request, buffer, n, 0);
+        if (got == -EAGAIN)
+            s->receive_timeout = -1; /* too short, if it is to wait on: set it anew */
+    } while (got == -EAGAIN && timed && ost_clock_ms() < due);
+    return got == -EAGAIN ? -ETIMEDOUT : got;
+}
+
+ssize_t ost_channel_receive(struct ost_stream *s, void *buffer, size_t n)
+{
+    ssize_t got = check(s);
+
+    if (got < 0)
+        return got;
+    got = s->parker ? receive_parked(s, buffer, n) : receive_blocking(s, buffer, n);
+    if (got <= 0 && atomic_load(&s->request.cancelled))
+        return -ECANCELED;
+    return got;
+}
+
+/* After a send that took sent bytes, or none: wait if the kernel is full. */
+static int after_send(struct ost_stream *s, ssize_t sent)
+{
+    if (sent == -EAGAIN)
+        return ost_wait(s, OST_WRITE, ost_wait_due(s));
+    if (sent < 0)
+        return (int)sent;
+    return give_others_a_turn(s);
+}
+
+int ost_channel_send(struct ost_stream *s, const void *data, size_t n)
+{
+    const char *rest = data;
+    int error = check(s);
+
+    while (error == 0 && n > 0) {
+        ssize_t sent = ost_request_send(&s->request, rest, n, MSG_DONTWAIT);
+
+        error = after_send(s, sent);
+        if (sent > 0) {
+            rest += sent;
+            n -= (size_t)sent;
+        }
+    }
+    return error < 0 && atomic_load(&s->request.cancelled) ? -ECANCELED : error;
+}

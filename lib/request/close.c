@@ -1,0 +1,127 @@
+/* Every close of a stream socket goes through here: SHUT_WR, discard input until
+ * its end, close(2). Closing a TCP socket that has unread input, or gets some
+ * later, sends a reset, and a reset throws away what is still on its way to the
+ * peer (RFC 1122, 4.2.2.13; RFC 7230, 6.6). The wait is bounded in bytes and time,
+ * and when a server stops it lasts only until the peer's kernel has everything. */
+#include "request/request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "net/socket.h"
+#include "request/stream.h"
+
+enum { DISCARD_BYTES = 65536, DISCARD_MS = 2000, DISCARD_STOPPING_MS = 250 };
+
+static void log_close(const struct ostler_request *r)
+{
+    const struct ost_owner *owner = r->owner;
+    char peer[OSTLER_ADDRESS_TEXT] = "?";
+
+    if (!owner->reactor->log || owner->reactor->log->level < OSTLER_LOG_DEBUG)
+        return;
+    ostler_address_text(&r->peer, peer, sizeof(peer));
+    ostler_log(owner->reactor->log, OSTLER_LOG_DEBUG, "%s: %s: closed: %s, %llu bytes in, %llu out",
+               owner->options.name, peer, ostler_close_reason_text((enum ostler_close_reason)r->reason),
+               (unsigned long long)r->bytes_in, (unsigned long long)r->bytes_out);
+}
+
+/* close(2) and free. */
+static void release(struct ostler_request *r)
+{
+    struct ost_owner *owner = r->owner;
+
+    ost_watch_fini(&r->watch);
+    ost_timer_fini(&r->timer, owner->reactor);
+    ost_list_remove(&r->job.node);
+    if (r->reset)
+        ost_socket_arm_reset(r->watch.fd);
+    owner->class.close_request(owner->server, r);
+    ost_reactor_descriptor_freed(owner->reactor);
+    ost_list_remove(&r->node);
+    free(r);
+    owner->freed(owner);
+}
+
+static void on_discard(struct ost_watch *watch, unsigned what)
+{
+    struct ostler_request *r = OST_CONTAINER(watch, struct ostler_request, watch);
+    ssize_t n = recv(watch->fd, watch->reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT);
+
+    (void)what;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n > 0)
+        r->discarded += (int)n;
+    if (n > 0 && r->discarded < DISCARD_BYTES)
+        return;
+    release(r);
+    ost_reactor_settle(watch->reactor);
+}
+
+static void on_discard_timeout(struct ost_timer *timer)
+{
+    struct ostler_request *r = OST_CONTAINER(timer, struct ostler_request, timer);
+    struct ostler_reactor *reactor = r->owner->reactor;
+
+    if (ost_reactor_now(reactor) < r->linger_end && ost_socket_has_unsent(r->watch.fd)) {
+        ost_timer_set(timer, reactor, r->linger_end);
+        return;
+    }
+    if (recv(r->watch.fd, reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT) < 0)
+        r->eof = true; /* nothing unread is left that would make close(2) a reset */
+    release(r);
+}
+
+void ost_request_close_sooner(struct ostler_request *r)
+{
+    struct ostler_reactor *reactor = r->owner->reactor;
+
+    if (r->timer.fire == on_discard_timeout)
+        ost_timer_set(&r->timer, reactor, ost_reactor_now(reactor) + DISCARD_STOPPING_MS);
+}
+
+/* Wait for the peer's end of file; after SHUT_RD, which hides it, for the time. */
+static void discard(struct ostler_request *r)
+{
+    struct ostler_reactor *reactor = r->owner->reactor;
+
+    r->linger_end = ost_reactor_now(reactor) + DISCARD_MS;
+    r->watch.ready = on_discard;
+    r->timer.fire = on_discard_timeout;
+    ost_timer_set(&r->timer, reactor, r->linger_end);
+    if (r->owner->stopping)
+        ost_request_close_sooner(r);
+    if (ost_watch_set(&r->watch, atomic_load(&r->stopping) ? 0 : OST_READ) < 0)
+        release(r);
+}
+
+/* The handler's part is over. */
+static void end(struct ostler_request *r)
+{
+    struct ost_owner *owner = r->owner;
+
+    r->closing = true;
+    log_close(r);
+    owner->class.shutdown_request(owner->server, r);
+    if (r->counted) {
+        r->counted = false;
+        owner->ended(owner);
+    }
+}
+
+void ost_request_close(struct ostler_request *r)
+{
+    end(r);
+    if (r->reset || r->peer_done || r->reason == OSTLER_CLOSE_RESET || atomic_load(&r->cancelled))
+        release(r);
+    else
+        discard(r);
+}
+
+void ost_request_close_now(struct ostler_request *r)
+{
+    if (!r->closing)
+        end(r);
+    release(r);
+}

@@ -1,0 +1,85 @@
+/* The evented face's inside. A callback never ends or frees a conn, and never sends:
+ * it changes the state and leaves a job, and ost_conn_settle() does what is due when
+ * the callback is over. Thread: the reactor's. */
+#ifndef OST_REQUEST_CONN_H
+#define OST_REQUEST_CONN_H
+
+#include <stdalign.h>
+#include <stddef.h>
+
+#include <ostler/conn.h>
+
+#include "request/output.h"
+#include "request/request.h"
+
+struct ost_conn {
+    struct ostler_request request;
+    const struct ostler_conn_handler *handler;
+    struct ost_output *out;
+    char *in; /* input that the handler has left: in_count of in_size bytes */
+    uint32_t in_count, in_size;
+    uint64_t progress; /* when a byte last moved; all times are ms on the clock */
+    uint64_t alarm;    /* when on_timeout is due, or OST_NEVER */
+    uint64_t deadline; /* or OST_NEVER */
+    long timeout_ms;   /* OSTLER_NEVER: none */
+    size_t high, low;  /* the marks */
+    bool opened : 1;     /* on_open was called */
+    bool connecting : 1; /* an outgoing one, not there yet */
+    bool paused : 1;     /* by the handler */
+    bool full : 1;       /* output is over the high mark: paused by that */
+    bool blocked : 1;    /* the kernel refused output: wait for OST_WRITE */
+    bool offer : 1;      /* offer what is kept again, although nothing was added */
+    bool offering : 1;   /* on_data is being called */
+    bool eof_told : 1;
+    bool half_close : 1; /* SHUT_WR when the output has left */
+    bool shut : 1;       /* and that was done */
+    bool closing : 1;    /* close when the output has left */
+    bool drop : 1;       /* … and don't wait for it */
+    alignas(max_align_t) struct ostler_conn base; /* then the subclass's members */
+};
+
+int ost_conn_new(struct ostler_request **out, struct ost_owner *owner, const struct ostler_conn_handler *handler,
+                 int fd, const struct ostler_address *peer);
+
+/* Begin: on_open, then input. The request is connected. */
+void ost_conn_start(struct ostler_request *request);
+
+/* The server stops. Return whether that has been seen to altogether. */
+bool ost_conn_stop(struct ostler_request *request);
+void ost_conn_cancel(struct ostler_request *request);
+
+/* Do what is due, soon. */
+void ost_conn_touch(struct ost_conn *conn);
+
+/* Close it: once the output has left; or at once, without it. The first reason
+ * stays. */
+void ost_conn_finish(struct ost_conn *conn, enum ostler_close_reason reason, int error);
+void ost_conn_fail(struct ost_conn *conn, enum ostler_close_reason reason, int error);
+
+/* A callback returned a negative errno. */
+void ost_conn_handler_failed(struct ost_conn *conn, int error);
+
+/* May the handler be given input now? */
+static inline bool ost_conn_is_reading(const struct ost_conn *conn)
+{
+    return !conn->paused && !conn->full && !conn->closing && !conn->connecting;
+}
+
+/* Readiness, and what follows from it. */
+void ost_conn_ready(struct ost_watch *watch, unsigned what);
+
+/* Send what waits, unless the kernel was full and has not said otherwise. The
+ * second also does what follows from it, callbacks included. */
+void ost_conn_send(struct ost_conn *conn);
+void ost_conn_flush(struct ost_conn *conn);
+
+/* Offer what is kept, and tell of the end of file, if that is due. */
+void ost_conn_offer_kept(struct ost_conn *conn);
+
+/* Let the timer fire at the earliest of alarm, deadline and time-out. */
+void ost_conn_set_timer(struct ost_conn *conn);
+
+/* connect(2) has come to an end. */
+void ost_conn_connected(struct ost_conn *conn);
+
+#endif

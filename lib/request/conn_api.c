@@ -1,0 +1,221 @@
+/* The evented face: what a handler, and whoever holds a conn, may call. */
+#include <errno.h>
+#include <limits.h>
+
+#include "reactor/names.h"
+#include "request/conn.h"
+
+static struct ost_conn *inside(const struct ostler_conn *conn)
+{
+    return OST_CONTAINER(conn, struct ost_conn, base);
+}
+
+/* 0, or why conn may not be touched from here. */
+static int check(const struct ostler_conn *conn)
+{
+    if (!conn)
+        return -EINVAL;
+    return ostler_reactor_is_current(conn->request->owner->reactor) ? 0 : -EPERM;
+}
+
+/* Send what is gathered and as much of the n bytes at data as the kernel takes.
+ * The count of the latter, or -errno. */
+static ssize_t send_now(struct ost_conn *c, const void *data, size_t n)
+{
+    ssize_t sent;
+
+    ost_conn_send(c);
+    if (c->drop)
+        return -EPIPE;
+    if (c->out || n < OST_GATHER)
+        return 0;
+    sent = ost_request_send(&c->request, data, n, MSG_DONTWAIT);
+    if (sent == -EAGAIN)
+        sent = 0;
+    if (sent < 0)
+        ost_conn_fail(c, ost_request_reason((int)sent), (int)sent);
+    else if ((size_t)sent < n)
+        c->blocked = true;
+    return sent;
+}
+
+static int queue(struct ost_conn *c, const char *data, size_t n)
+{
+    struct ost_owner *owner = c->request.owner;
+    int error;
+
+    if (ost_output_length(c->out) + n > owner->options.max_output) {
+        ost_conn_fail(c, OSTLER_CLOSE_OUTPUT_LIMIT, -ENOBUFS);
+        return -ENOBUFS;
+    }
+    error = ost_output_append(&c->out, owner->reactor, data, n);
+    if (error < 0)
+        ost_conn_fail(c, OSTLER_CLOSE_ERROR, error);
+    else if (ost_output_length(c->out) > c->high)
+        c->full = true;
+    return error;
+}
+
+int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n)
+{
+    struct ost_conn *c = inside(conn);
+    const char *rest = data;
+    int error = check(conn);
+
+    if (error < 0 || (!data && n > 0))
+        return error < 0 ? error : -EINVAL;
+    if (c->closing || c->half_close)
+        return -EPIPE;
+    ost_conn_touch(c);
+    if (ost_output_length(c->out) + n > OST_GATHER && !c->blocked && !c->connecting) {
+        ssize_t sent = send_now(c, rest, n);
+
+        if (sent < 0)
+            return (int)sent;
+        rest += sent;
+        n -= (size_t)sent;
+    }
+    return n > 0 ? queue(c, rest, n) : 0;
+}
+
+size_t ostler_conn_queued(const struct ostler_conn *conn)
+{
+    return conn ? ost_output_length(inside(conn)->out) : 0;
+}
+
+bool ostler_conn_is_full(const struct ostler_conn *conn)
+{
+    return conn && inside(conn)->full;
+}
+
+int ostler_conn_pause(struct ostler_conn *conn)
+{
+    int error = check(conn);
+
+    if (error < 0)
+        return error;
+    inside(conn)->paused = true;
+    ost_conn_touch(inside(conn));
+    return 0;
+}
+
+int ostler_conn_resume(struct ostler_conn *conn)
+{
+    struct ost_conn *c = inside(conn);
+    int error = check(conn);
+
+    if (error < 0)
+        return error;
+    if (c->paused && !c->offering)
+        c->offer = true;
+    c->paused = false;
+    ost_conn_touch(c);
+    return 0;
+}
+
+int ostler_conn_set_marks(struct ostler_conn *conn, size_t low, size_t high)
+{
+    int error = check(conn);
+
+    if (error < 0)
+        return error;
+    if (low > high || high > conn->request->owner->options.max_output)
+        return -EINVAL;
+    inside(conn)->low = low;
+    inside(conn)->high = high;
+    return 0;
+}
+
+/* When something set ms from now is due. */
+static uint64_t due(const struct ost_conn *c, long ms)
+{
+    return ost_clock_after(ost_reactor_refresh(c->request.owner->reactor), ms);
+}
+
+int ostler_conn_set_timer(struct ostler_conn *conn, long ms)
+{
+    int error = check(conn);
+
+    if (error < 0 || ms < OSTLER_NEVER)
+        return error < 0 ? error : -EINVAL;
+    inside(conn)->alarm = due(inside(conn), ms);
+    ost_conn_set_timer(inside(conn));
+    return 0;
+}
+
+int ostler_conn_set_timeout(struct ostler_conn *conn, long ms)
+{
+    int error = check(conn);
+
+    if (error < 0 || ms == 0 || ms < OSTLER_NEVER)
+        return error < 0 ? error : -EINVAL;
+    inside(conn)->timeout_ms = ms;
+    ost_conn_set_timer(inside(conn));
+    return 0;
+}
+
+int ostler_conn_set_deadline(struct ostler_conn *conn, long ms)
+{
+    int error = check(conn);
+
+    if (error < 0 || ms < OSTLER_NEVER)
+        return error < 0 ? error : -EINVAL;
+    inside(conn)->deadline = due(inside(conn), ms);
+    ost_conn_set_timer(inside(conn));
+    return 0;
+}
+
+int ostler_conn_shutdown_write(struct ostler_conn *conn)
+{
+    int error = check(conn);
+
+    if (error < 0)
+        return error;
+    inside(conn)->half_close = true;
+    ost_conn_touch(inside(conn));
+    return 0;
+}
+
+int ostler_conn_close(struct ostler_conn *conn)
+{
+    int error = check(conn);
+
+    if (error < 0)
+        return error;
+    ost_conn_finish(inside(conn), OSTLER_CLOSE_DONE, 0);
+    return 0;
+}
+
+int ostler_conn_abort(struct ostler_conn *conn)
+{
+    int error = check(conn);
+
+    if (error < 0)
+        return error;
+    conn->request->reset = true;
+    ost_conn_fail(inside(conn), OSTLER_CLOSE_ABORTED, 0);
+    return 0;
+}
+
+struct ostler_conn_id ostler_conn_id(struct ostler_conn *conn)
+{
+    struct ostler_conn_id id = { NULL, 0 };
+
+    if (check(conn) < 0)
+        return id;
+    id.reactor = conn->request->owner->reactor;
+    if (!conn->request->name && conn->request->reason == OSTLER_CLOSE_NONE)
+        conn->request->name = ost_name_add(id.reactor, conn);
+    id.serial = conn->request->name;
+    return id;
+}
+
+struct ostler_server *ostler_conn_server(const struct ostler_conn *conn)
+{
+    return conn ? ostler_request_server(conn->request) : NULL;
+}
+
+const struct ostler_address *ostler_conn_peer(const struct ostler_conn *conn)
+{
+    return conn ? ostler_request_peer(conn->request) : NULL;
+}

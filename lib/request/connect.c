@@ -1,0 +1,64 @@
+/* Outgoing connections, evented. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "net/socket.h"
+#include "request/conn.h"
+
+void ost_conn_connected(struct ost_conn *c)
+{
+    int error = ost_socket_error(c->request.watch.fd);
+
+    if (error < 0) {
+        ost_conn_fail(c, OSTLER_CLOSE_CONNECT, error);
+        return;
+    }
+    c->connecting = false;
+    c->progress = ost_reactor_now(c->request.owner->reactor);
+    ost_conn_start(&c->request);
+}
+
+/* Begin to connect, and make the conn for it. */
+static int begin(struct ost_conn **out, struct ost_owner *owner, const struct ostler_address *peer,
+                 const struct ostler_conn_handler *handler)
+{
+    struct ostler_request *r;
+    int fd, error = ost_socket_connect(&fd, peer);
+
+    if (error < 0 && error != -EINPROGRESS)
+        return error;
+    error = ost_conn_new(&r, owner, handler, fd, peer);
+    if (error < 0) {
+        close(fd);
+        return error;
+    }
+    *out = OST_CONTAINER(r, struct ost_conn, request);
+    (*out)->connecting = true;
+    return 0;
+}
+
+int ostler_conn_connect(struct ostler_conn **out, struct ostler_server *server, const char *address,
+                        const struct ostler_conn_handler *handler)
+{
+    struct ostler_address *peer;
+    struct ost_conn *c;
+    int error;
+
+    if (!out || !server || !handler)
+        return -EINVAL;
+    if (!ostler_reactor_is_current(ost_owner_of(server)->reactor))
+        return -EPERM;
+    if (ost_owner_of(server)->stopping)
+        return -ESHUTDOWN;
+    error = ostler_address_parse(&peer, address);
+    if (error < 0)
+        return error;
+    error = begin(&c, ost_owner_of(server), peer, handler);
+    ostler_address_free(peer);
+    if (error < 0)
+        return error;
+    ost_conn_set_timer(c);
+    ost_conn_touch(c); /* to be watched; on_open comes later even when it is connected already */
+    *out = &c->base;
+    return 0;
+}

@@ -1,0 +1,34 @@
+/* Output that waits: gathered during a callback, or refused by the kernel. A buffer
+ * exists only while there are bytes in it; the reactor keeps one of the common size
+ * at hand, so that a request and its answer allocate nothing. */
+#ifndef OST_REQUEST_OUTPUT_H
+#define OST_REQUEST_OUTPUT_H
+
+#include <stddef.h>
+
+struct ostler_reactor;
+
+/* Small writes are gathered up to this many bytes. */
+enum { OST_GATHER = 16384 };
+
+struct ost_output {
+    size_t used, count, size; /* bytes used up to count are to be sent */
+    char data[];
+};
+
+/* Bytes that wait in out, which may be NULL. */
+static inline size_t ost_output_length(const struct ost_output *out)
+{
+    return out ? out->count - out->used : 0;
+}
+
+/* Append n bytes, making or growing *out as needed. 0 or -ENOMEM. */
+int ost_output_append(struct ost_output **out, struct ostler_reactor *reactor, const void *data, size_t n);
+
+/* n bytes have been sent; the buffer goes when none is left. */
+void ost_output_consume(struct ost_output **out, struct ostler_reactor *reactor, size_t n);
+
+/* Drop everything. */
+void ost_output_clear(struct ost_output **out, struct ostler_reactor *reactor);
+
+#endif

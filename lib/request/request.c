@@ -1,0 +1,195 @@
+#include "request/request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "net/socket.h"
+#include "request/conn.h"
+#include "request/stream.h"
+
+static _Thread_local struct ostler_request *current;
+
+struct ostler_request *ost_request_current(void)
+{
+    return current;
+}
+
+void ost_request_set_current(struct ostler_request *r)
+{
+    current = r;
+}
+
+int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t size, int fd,
+                    const struct ostler_address *peer)
+{
+    struct ostler_request *r = calloc(1, size);
+
+    if (!r)
+        return -ENOMEM;
+    if (ost_timer_init(&r->timer, owner->reactor, NULL) < 0) {
+        free(r);
+        return -ENOMEM;
+    }
+    r->owner = owner;
+    r->peer = *peer;
+    r->input_left = -1;
+    ost_list_init(&r->job.node);
+    ost_list_append(&owner->requests, &r->node);
+    ost_watch_init(&r->watch, owner->reactor, fd, NULL);
+    *out = r;
+    return 0;
+}
+
+int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int fd, const struct ostler_address *peer)
+{
+    if (owner->options.conn)
+        return ost_conn_new(out, owner, owner->options.conn, fd, peer);
+    return ost_stream_new(out, owner, fd, peer);
+}
+
+/* How many of n wanted bytes may be received. After SHUT_RD a TCP socket goes on
+ * taking in what the peer sends; a handler is to see only what was there then. */
+static size_t allowance(const struct ostler_request *r, size_t n)
+{
+    if (!atomic_load_explicit(&r->stopping, memory_order_acquire))
+        return n;
+    return n < (size_t)r->input_left ? n : (size_t)r->input_left;
+}
+
+ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, int flags)
+{
+    ssize_t got = 0;
+
+    n = r->eof ? 0 : allowance(r, n);
+    if (n > 0)
+        do
+            got = recv(r->watch.fd, buffer, n, flags);
+        while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return -errno;
+    if (got == 0 && !r->eof) {
+        r->eof = true;
+        r->peer_done = !atomic_load(&r->stopping);
+    }
+    r->bytes_in += (uint64_t)got;
+    if (atomic_load_explicit(&r->stopping, memory_order_acquire))
+        r->input_left = r->input_left > got ? r->input_left - (int)got : 0;
+    return got;
+}
+
+ssize_t ost_request_send(struct ostler_request *r, const void *data, size_t n, int flags)
+{
+    ssize_t sent;
+
+    do
+        sent = send(r->watch.fd, data, n, flags | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0)
+        return -errno;
+    r->bytes_out += (uint64_t)sent;
+    return sent;
+}
+
+void ost_request_stop(struct ostler_request *r)
+{
+    if (r->closing) {
+        ost_request_close_sooner(r);
+        return;
+    }
+    if (r->is_conn && ost_conn_stop(r))
+        return;
+    r->input_left = ost_socket_pending(r->watch.fd);
+    atomic_store_explicit(&r->stopping, true, memory_order_release);
+    shutdown(r->watch.fd, SHUT_RD);
+}
+
+void ost_request_cancel(struct ostler_request *r)
+{
+    if (r->closing) {
+        ost_request_close_now(r);
+        return;
+    }
+    atomic_store(&r->cancelled, true);
+    shutdown(r->watch.fd, SHUT_RDWR);
+    if (r->is_conn)
+        ost_conn_cancel(r);
+    else
+        ost_stream_cancel(r);
+}
+
+void ost_request_blame(struct ostler_request *r, enum ostler_close_reason reason, int error)
+{
+    if (r->reason != OSTLER_CLOSE_NONE)
+        return;
+    r->reason = (unsigned char)reason;
+    r->error = error;
+}
+
+enum ostler_close_reason ost_request_reason(int error)
+{
+    switch (-error) {
+    case 0:
+        return OSTLER_CLOSE_DONE;
+    case ETIMEDOUT:
+        return OSTLER_CLOSE_TIMEOUT;
+    case ECANCELED:
+        return OSTLER_CLOSE_STOPPED;
+    case ECONNRESET:
+    case EPIPE:
+    case ECONNABORTED:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ENETDOWN:
+    case ENETRESET:
+        return OSTLER_CLOSE_RESET;
+    default:
+        return OSTLER_CLOSE_ERROR;
+    }
+}
+
+const char *ostler_close_reason_text(enum ostler_close_reason reason)
+{
+    static const char *const texts[] = {
+        [OSTLER_CLOSE_NONE] = "open",
+        [OSTLER_CLOSE_DONE] = "done",
+        [OSTLER_CLOSE_PEER] = "end of input",
+        [OSTLER_CLOSE_RESET] = "connection lost",
+        [OSTLER_CLOSE_TIMEOUT] = "timed out",
+        [OSTLER_CLOSE_DEADLINE] = "deadline passed",
+        [OSTLER_CLOSE_INPUT_LIMIT] = "more unused input than max_input",
+        [OSTLER_CLOSE_OUTPUT_LIMIT] = "more unsent output than max_output",
+        [OSTLER_CLOSE_ERROR] = "handler failed",
+        [OSTLER_CLOSE_REFUSED] = "refused",
+        [OSTLER_CLOSE_CONNECT] = "could not connect",
+        [OSTLER_CLOSE_ABORTED] = "aborted",
+        [OSTLER_CLOSE_STOPPED] = "server stopped",
+    };
+    size_t i = (size_t)reason;
+
+    return i < sizeof(texts) / sizeof(texts[0]) ? texts[i] : "unknown";
+}
+
+const struct ostler_address *ostler_request_peer(const struct ostler_request *r)
+{
+    return r ? &r->peer : NULL;
+}
+
+struct ostler_server *ostler_request_server(const struct ostler_request *r)
+{
+    return r ? r->owner->server : NULL;
+}
+
+int ostler_request_fd(const struct ostler_request *r)
+{
+    return r ? r->watch.fd : -EINVAL;
+}
+
+uint64_t ostler_request_bytes_in(const struct ostler_request *r)
+{
+    return r ? r->bytes_in : 0;
+}
+
+uint64_t ostler_request_bytes_out(const struct ostler_request *r)
+{
+    return r ? r->bytes_out : 0;
+}

@@ -1,0 +1,104 @@
+/* A request: one connection, from accept to close, under either face. The reactor
+ * owns its descriptor throughout; whatever runs the handler only reports its end.
+ *
+ *   accept ─> ost_request_new ─> mix-in ─> ostler_request_run ─> (job) ─┐
+ *                         └────> ost_conn_start ─> callbacks ───────────┴─> ost_request_close
+ *                                                                             └─> discard ─> free
+ *
+ * Thread: the reactor's, but for what the comments in struct ostler_request say. */
+#ifndef OST_REQUEST_REQUEST_H
+#define OST_REQUEST_REQUEST_H
+
+#include <sys/types.h>
+
+#include <ostler/request.h>
+#include <ostler/server.h>
+
+#include "net/address.h"
+#include "reactor/timer.h"
+#include "reactor/watch.h"
+
+/* What the requests of one server share: the server's side that faces them. */
+struct ost_owner {
+    struct ostler_server *server;
+    struct ostler_server_class class;     /* no slot is NULL */
+    struct ostler_server_options options; /* no default is left to fill in */
+    struct ostler_reactor *reactor;
+    struct ost_list requests;
+    bool stopping;
+    void (*ended)(struct ost_owner *owner); /* a counted request gave its place back */
+    void (*freed)(struct ost_owner *owner); /* a request is gone */
+};
+
+/* struct ostler_server, which this layer does not see, begins with its owner. */
+static inline struct ost_owner *ost_owner_of(struct ostler_server *server)
+{
+    return (struct ost_owner *)(void *)server;
+}
+
+struct ostler_request {
+    struct ost_list node; /* in owner->requests */
+    struct ost_owner *owner;
+    struct ost_job job; /* whatever comes next for this request */
+    struct ost_watch watch;
+    struct ost_timer timer;
+    struct ostler_address peer;
+    uint64_t bytes_in, bytes_out; /* the handler's thread's, while it runs */
+    uint64_t name;                /* for ostler_conn_id(); 0: it has none */
+    uint64_t linger_end;          /* when discarding input ends at the latest */
+    int error;                    /* 0 or the -errno behind reason */
+    int discarded;                /* input bytes thrown away after the end */
+    int input_left;               /* once stopping: bytes that may still be read (handler's thread) */
+    atomic_bool stopping;         /* SHUT_RD was done */
+    atomic_bool cancelled;        /* SHUT_RDWR was done: nothing works any more */
+    bool eof;                     /* the end of input was read (handler's thread) */
+    bool peer_done;               /* and it was the peer's own */
+    bool counted;                 /* it holds one of the server's places */
+    bool closing;                 /* the handler has done with it */
+    bool reset;                   /* close with a reset */
+    unsigned char reason;         /* enum ostler_close_reason */
+    bool is_conn;                 /* struct ost_conn, else struct ost_stream */
+};
+
+/* Allocate a request of size bytes (the whole of the struct that begins with it)
+ * for fd, and enter it in owner's list. Consumes fd on success. -ENOMEM. */
+int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t size, int fd,
+                    const struct ostler_address *peer);
+
+/* The request of the right kind for what owner serves. As ost_request_new(). */
+int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int fd,
+                       const struct ostler_address *peer);
+
+/* Receive with flags: the count, 0 at the end (which latches), or -errno.
+ * Thread: the handler's. */
+ssize_t ost_request_receive(struct ostler_request *request, void *buffer, size_t n, int flags);
+
+/* Send once: the count or -errno. Thread: the handler's. */
+ssize_t ost_request_send(struct ostler_request *request, const void *data, size_t n, int flags);
+
+/* Keep the first reason. */
+void ost_request_blame(struct ostler_request *request, enum ostler_close_reason reason, int error);
+
+/* The reason that fits an error a handler returned. */
+enum ostler_close_reason ost_request_reason(int error);
+
+/* The server stops: let a closing request end when its output has arrived, rather
+ * than at the peer's end of file. */
+void ost_request_close_sooner(struct ostler_request *request);
+
+/* The handler is done and its output handed over: SHUT_WR, discard input until its
+ * end, close, free. */
+void ost_request_close(struct ostler_request *request);
+
+/* As ost_request_close(), without discarding. */
+void ost_request_close_now(struct ostler_request *request);
+
+/* The server stops: end the request's input; end everything. */
+void ost_request_stop(struct ostler_request *request);
+void ost_request_cancel(struct ostler_request *request);
+
+/* The request that the calling thread or fiber runs the handler of, or NULL. */
+struct ostler_request *ost_request_current(void);
+void ost_request_set_current(struct ostler_request *request);
+
+#endif

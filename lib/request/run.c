@@ -1,0 +1,87 @@
+/* ostler_request_run(): finish_request and handle_error where the mix-in wants them
+ * to run, and the report to the reactor that they are over. */
+#include <ostler/sys/mixin.h>
+
+#include "request/stream.h"
+
+static void on_ended(struct ost_job *job)
+{
+    struct ostler_request *r = OST_CONTAINER(job, struct ostler_request, job);
+
+    ost_stream_fini(OST_CONTAINER(r, struct ost_stream, request));
+    ost_watch_set(&r->watch, 0);
+    ost_request_close(r);
+}
+
+static void report_end(struct ost_stream *s)
+{
+    struct ostler_request *r = &s->request;
+
+    r->job.run = on_ended;
+    if (s->parker)
+        ost_reactor_soon(r->owner->reactor, &r->job);
+    else
+        ost_reactor_post_job(r->owner->reactor, &r->job);
+}
+
+/* Why the connection will be closed. */
+static void blame(struct ost_stream *s, int error)
+{
+    struct ostler_request *r = &s->request;
+    enum ostler_close_reason reason = ost_request_reason(error);
+
+    if (reason == OSTLER_CLOSE_TIMEOUT && s->deadline != OST_NEVER && ost_clock_ms() >= s->deadline)
+        reason = OSTLER_CLOSE_DEADLINE;
+    if (reason == OSTLER_CLOSE_DONE && r->eof)
+        reason = OSTLER_CLOSE_PEER;
+    ost_request_blame(r, reason, error);
+}
+
+static void run(struct ost_stream *s)
+{
+    struct ostler_request *r = &s->request;
+    struct ost_owner *owner = r->owner;
+    int error;
+
+    ost_request_set_current(r);
+    error = owner->class.finish_request(owner->server, r);
+    blame(s, error < 0 ? error : 0);
+    if (error < 0)
+        owner->class.handle_error(owner->server, r, error);
+    ost_request_set_current(NULL);
+    report_end(s);
+}
+
+/* Inline: waiting is turning the reactor. */
+static void park_inline(struct ost_stream *s)
+{
+    struct ostler_reactor *reactor = s->request.owner->reactor;
+
+    if (ost_reactor_turn(reactor) < 0)
+        ost_request_cancel(&s->request);
+}
+
+static void unpark_inline(struct ost_stream *s)
+{
+    (void)s; /* park_inline() comes back by itself */
+}
+
+static const struct ost_parker inline_parker = { park_inline, unpark_inline };
+
+static void run_inline(struct ost_job *job)
+{
+    run(OST_CONTAINER(job, struct ost_stream, request.job));
+}
+
+void ostler_request_run(struct ostler_request *r)
+{
+    struct ost_stream *s = OST_CONTAINER(r, struct ost_stream, request);
+
+    if (s->parker || !ostler_reactor_is_current(r->owner->reactor)) {
+        run(s);
+        return;
+    }
+    s->parker = &inline_parker;
+    r->job.run = run_inline;
+    ost_reactor_main(r->owner->reactor, &r->job);
+}

@@ -1,0 +1,70 @@
+/* The straight-line face's inside: the stream, its buffers, and where it waits. */
+#ifndef OST_REQUEST_STREAM_H
+#define OST_REQUEST_STREAM_H
+
+#include <stdalign.h>
+#include <stddef.h>
+
+#include <ostler/stream.h>
+
+#include "request/request.h"
+
+struct ost_stream;
+
+/* How a handler that runs on the reactor's own thread waits: park() comes back
+ * after unpark(), or before it and is then called again. A handler in a thread or
+ * a child has none: it waits in the kernel. Set by the mix-in. */
+struct ost_parker {
+    void (*park)(struct ost_stream *stream);
+    void (*unpark)(struct ost_stream *stream);
+};
+
+/* One wait in ost_wait(), on the waiting handler's stack. */
+struct ost_wait {
+    unsigned what;
+    bool over;
+    int result;
+};
+
+struct ost_stream {
+    struct ostler_request request;
+    const struct ost_parker *parker;
+    void *place;              /* the parker's: the fiber */
+    struct ost_wait *waiting; /* NULL: it runs */
+    uint64_t deadline;        /* ms on the clock, or OST_NEVER */
+    long timeout_ms;          /* OSTLER_NEVER: none */
+    long receive_timeout;     /* what SO_RCVTIMEO is set to; 0: none; -1: set it anew */
+    bool drained;             /* the last receive took all there was */
+    unsigned char burst;      /* operations since the reactor had a turn */
+    bool shut;                /* half-closed by us */
+    char *in;                 /* read_line's buffer: in_used of in_count bytes are used */
+    size_t in_used, in_count;
+    char *out; /* gathered output */
+    size_t out_count, out_size;
+    alignas(max_align_t) struct ostler_stream base; /* then the subclass's members */
+};
+
+int ost_stream_new(struct ostler_request **out, struct ost_owner *owner, int fd, const struct ostler_address *peer);
+
+/* setup, handle, finish, flush. 0 or -errno. Thread: the handler's. */
+int ost_stream_run(struct ost_stream *stream);
+
+/* Let whatever it waits for fail. */
+void ost_stream_cancel(struct ostler_request *request);
+
+/* Free the buffers, once the handler has ended. */
+void ost_stream_fini(struct ost_stream *stream);
+
+/* The one place where straight-line code waits: until the descriptor is ready for
+ * what (OST_READ, OST_WRITE; 0: only let the others go on), or due is reached.
+ * 0, -ETIMEDOUT, -ECANCELED or another -errno. Thread: the handler's. */
+int ost_wait(struct ost_stream *stream, unsigned what, uint64_t due);
+
+/* When a wait that begins now times out: the time-out or the deadline. */
+uint64_t ost_wait_due(const struct ost_stream *stream);
+
+/* The bytes of a stream, waiting as needed. Thread: the handler's. */
+ssize_t ost_channel_receive(struct ost_stream *stream, void *buffer, size_t n);
+int ost_channel_send(struct ost_stream *stream, const void *data, size_t n);
+
+#endif
