@@ -1,0 +1,120 @@
+/* Switching stacks. makecontext(3) enters a new stack once; from then on _setjmp and
+ * _longjmp switch in user space alone, where swapcontext(3) would make a system call
+ * for the signal mask each time. A fiber that is done waits in its main function for
+ * the next one to run, so stack and context are made once.
+ *
+ * AddressSanitizer and ThreadSanitizer are told of each switch, between the setjmp and
+ * the jump (ThreadSanitizer finds a jump's target by the fiber that it is told of); valgrind knows the
+ * stacks (stack.c). This file is compiled without _FORTIFY_SOURCE, whose longjmp()
+ * takes a jump to another stack for an attack. */
+#include "mixin/fiber.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <ucontext.h>
+
+#include "mixin/sanitizer.h"
+#include "mixin/stack.h"
+
+struct ost_fiber {
+    jmp_buf inside, outside; /* where the fiber, and its resumer, go on */
+    struct ost_stack stack;
+    void (*function)(void *arg);
+    void *arg;
+    bool entered, done;
+    struct ost_sanitizer sanitizer;
+};
+
+/* Leave the fiber for its resumer, until it is resumed. */
+static void leave(struct ost_fiber *f)
+{
+    if (_setjmp(f->inside) == 0) {
+        ost_sanitizer_leave(&f->sanitizer);
+        _longjmp(f->outside, 1);
+    }
+    ost_sanitizer_entered(&f->sanitizer);
+}
+
+static void fiber_main(unsigned high, unsigned low)
+{
+    struct ost_fiber *f = (struct ost_fiber *)((uintptr_t)high << 32 | low); /* makecontext(3) hands on ints */
+
+    ost_sanitizer_entered(&f->sanitizer);
+    for (;;) {
+        f->function(f->arg);
+        f->done = true;
+        leave(f);
+    }
+}
+
+/* Enter the stack for the first time. */
+static void enter(struct ost_fiber *f)
+{
+    uintptr_t address = (uintptr_t)f;
+    ucontext_t context;
+
+    getcontext(&context);
+    context.uc_stack.ss_sp = f->stack.bottom;
+    context.uc_stack.ss_size = f->stack.size;
+    context.uc_link = NULL;
+    makecontext(&context, (void (*)(void))fiber_main, 2, (unsigned)(address >> 32), (unsigned)address);
+    f->entered = true;
+    setcontext(&context);
+}
+
+int ost_fiber_new(struct ost_fiber **out, size_t stack_size)
+{
+    struct ost_fiber *f = calloc(1, sizeof(*f));
+    int error;
+
+    if (!f)
+        return -ENOMEM;
+    error = ost_stack_open(&f->stack, stack_size);
+    if (error < 0) {
+        free(f);
+        return error;
+    }
+    f->done = true;
+    ost_sanitizer_open(&f->sanitizer, f->stack.bottom, f->stack.size);
+    *out = f;
+    return 0;
+}
+
+void ost_fiber_free(struct ost_fiber *f)
+{
+    ost_sanitizer_close(&f->sanitizer);
+    ost_stack_close(&f->stack);
+    free(f);
+}
+
+void ost_fiber_resume(struct ost_fiber *f)
+{
+    if (_setjmp(f->outside) == 0) {
+        ost_sanitizer_enter(&f->sanitizer);
+        if (f->entered)
+            _longjmp(f->inside, 1);
+        enter(f);
+    }
+    ost_sanitizer_left(&f->sanitizer);
+}
+
+void ost_fiber_run(struct ost_fiber *f, void (*function)(void *arg), void *arg)
+{
+    f->function = function;
+    f->arg = arg;
+    f->done = false;
+    ost_fiber_resume(f);
+}
+
+void ost_fiber_yield(struct ost_fiber *f)
+{
+    leave(f);
+}
+
+bool ost_fiber_is_done(const struct ost_fiber *f)
+{
+    return f->done;
+}

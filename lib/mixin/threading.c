@@ -1,0 +1,174 @@
+/* ThreadingMixIn: a thread a request, kept for the next one for a while.
+ *
+ * Requests stand in a queue that idle threads take from. The server never hands over
+ * more than the capacity, so the queue is short: it holds what was handed over in the
+ * moment in which a thread has reported its request's end and is not back yet. */
+#include <ostler/sys/mixin.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/list.h"
+
+enum { DEFAULT_THREADS = 256, IDLE_SECONDS = 10 };
+
+/* The mix-in's state. Everything but what open sets is under lock. */
+struct threading {
+    pthread_mutex_t lock;
+    pthread_cond_t work;    /* there is a request, or closing */
+    pthread_cond_t gone;    /* a thread has ended */
+    struct ost_list queue;  /* struct ticket */
+    size_t queued, idle, threads;
+    bool closing;
+    int capacity;
+    pthread_attr_t attributes;
+};
+
+/* A request's place in the queue. */
+struct ticket {
+    struct ost_list node;
+    struct ostler_request *request;
+};
+
+static int set_attributes(struct threading *t, const struct ostler_server_options *options)
+{
+    size_t size = options->stack_size;
+
+    if (size < (size_t)PTHREAD_STACK_MIN)
+        size = (size_t)PTHREAD_STACK_MIN;
+    if (pthread_attr_init(&t->attributes) != 0)
+        return -ENOMEM;
+    pthread_attr_setdetachstate(&t->attributes, PTHREAD_CREATE_DETACHED);
+    return -pthread_attr_setstacksize(&t->attributes, size);
+}
+
+static int open_threading(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
+{
+    struct threading *t = state;
+    pthread_condattr_t clock;
+    int error = set_attributes(t, options);
+
+    (void)reactor;
+    if (error < 0)
+        return error;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->work, &clock);
+    pthread_cond_init(&t->gone, NULL);
+    pthread_condattr_destroy(&clock);
+    ost_list_init(&t->queue);
+    t->capacity = options->max_requests ? options->max_requests : DEFAULT_THREADS;
+    return t->capacity;
+}
+
+/* Wait for a request, at most until the thread has been idle for long; NULL: end.
+ * Under lock. */
+static struct ostler_request *take(struct threading *t)
+{
+    struct timespec until;
+    struct ost_list *node;
+    struct ostler_request *request;
+    int error = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += IDLE_SECONDS;
+    t->idle++;
+    while (!(node = ost_list_take(&t->queue)) && !t->closing && error == 0)
+        error = pthread_cond_timedwait(&t->work, &t->lock, &until);
+    t->idle--;
+    if (!node)
+        return NULL;
+    t->queued--;
+    request = OST_CONTAINER(node, struct ticket, node)->request;
+    free(OST_CONTAINER(node, struct ticket, node));
+    return request;
+}
+
+static void *work(void *arg)
+{
+    struct threading *t = arg;
+    struct ostler_request *request;
+
+    pthread_mutex_lock(&t->lock);
+    while ((request = take(t))) {
+        pthread_mutex_unlock(&t->lock);
+        ostler_request_run(request);
+        pthread_mutex_lock(&t->lock);
+    }
+    t->threads--;
+    pthread_cond_signal(&t->gone); /* under the lock: after it t may be freed */
+    pthread_mutex_unlock(&t->lock);
+    return NULL;
+}
+
+/* Start a thread with all signals blocked: they are the program's. Under lock. */
+static int start(struct threading *t)
+{
+    sigset_t all, before;
+    pthread_t thread;
+    int error;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&thread, &t->attributes, work, t);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        t->threads++;
+    return -error;
+}
+
+static int process(void *state, struct ostler_request *request)
+{
+    struct threading *t = state;
+    struct ticket *ticket = malloc(sizeof(*ticket));
+    int error = 0;
+
+    if (!ticket)
+        return -ENOMEM;
+    ticket->request = request;
+    ost_list_init(&ticket->node);
+    pthread_mutex_lock(&t->lock);
+    if (t->queued >= t->idle && t->threads < (size_t)t->capacity)
+        error = start(t);
+    if (error < 0 && t->threads > 0)
+        error = 0; /* one of those that run will take it */
+    if (error == 0) {
+        ost_list_append(&t->queue, &ticket->node);
+        t->queued++;
+        pthread_cond_signal(&t->work);
+    }
+    pthread_mutex_unlock(&t->lock);
+    if (error < 0)
+        free(ticket);
+    return error;
+}
+
+static void close_threading(void *state)
+{
+    struct threading *t = state;
+
+    pthread_mutex_lock(&t->lock);
+    t->closing = true;
+    pthread_cond_broadcast(&t->work);
+    while (t->threads > 0)
+        pthread_cond_wait(&t->gone, &t->lock);
+    pthread_mutex_unlock(&t->lock);
+    pthread_cond_destroy(&t->gone);
+    pthread_cond_destroy(&t->work);
+    pthread_mutex_destroy(&t->lock);
+    pthread_attr_destroy(&t->attributes);
+}
+
+const struct ostler_mixin ostler_threading = {
+    .name = "threading",
+    .size = sizeof(struct threading),
+    .open = open_threading,
+    .process = process,
+    .close = close_threading,
+};
