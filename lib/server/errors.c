@@ -1,0 +1,28 @@
+/* handle_error's default: a log line with server, peer and error. */
+#include <stdio.h>
+
+#include <ostler/error.h>
+
+#include "server/server.h"
+
+static bool is_peers_doing(int error)
+{
+    enum ostler_close_reason reason = ost_request_reason(error);
+
+    return reason == OSTLER_CLOSE_RESET || reason == OSTLER_CLOSE_TIMEOUT || reason == OSTLER_CLOSE_STOPPED;
+}
+
+void ost_log_error(struct ostler_server *server, struct ostler_request *request, int error)
+{
+    int level = is_peers_doing(error) ? OSTLER_LOG_DEBUG : OSTLER_LOG_ERROR;
+    char peer[OSTLER_ADDRESS_TEXT] = "?", more[48] = "";
+    unsigned suppressed = 0;
+
+    if (level == OSTLER_LOG_ERROR && !ost_throttle_admits(&server->errors, &suppressed))
+        return;
+    if (suppressed > 0)
+        snprintf(more, sizeof(more), " (and %u more like it)", suppressed);
+    ostler_address_text(ostler_request_peer(request), peer, sizeof(peer));
+    ostler_log(ostler_server_log(server), level, "%s: %s: request failed: %s%s", server->name, peer,
+               ostler_strerror(error), more);
+}

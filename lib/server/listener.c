@@ -1,0 +1,157 @@
+/* Accepting. A bounded number of connections a wake-up, so that those that are open
+ * are served in between. Out of descriptors or memory: the listener pauses (a level-
+ * triggered one would spin), and tries again when a descriptor of ours is closed, or
+ * after 10 ms, doubling to 1 s. The kernel's queue holds the clients meanwhile. */
+#include "server/listener.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include <ostler/error.h>
+
+#include "server/server.h"
+
+enum { ACCEPT_BATCH = 16, PAUSE_MS = 10, MAX_PAUSE_MS = 1000 };
+
+static struct ostler_reactor *reactor_of(const struct ost_listener *l)
+{
+    return l->server->owner.reactor;
+}
+
+void ost_listener_watch(struct ost_listener *l)
+{
+    bool wanted = l->fd >= 0 && !l->paused && ost_server_has_room(l->server);
+    int error;
+
+    if (l->fd < 0)
+        return;
+    error = ost_watch_set(&l->watch, wanted ? OST_READ : 0);
+    if (error < 0)
+        ostler_log(ostler_server_log(l->server), OSTLER_LOG_ERROR, "%s: cannot watch for connections: %s",
+                   l->server->name, ostler_strerror(error));
+}
+
+/* Lack of something: wait before the next try. */
+static void pause_accepting(struct ost_listener *l, int error)
+{
+    struct ostler_reactor *r = reactor_of(l);
+
+    if (l->pause_ms == 0) {
+        l->pause_ms = PAUSE_MS;
+        ostler_log(ostler_server_log(l->server), OSTLER_LOG_WARNING,
+                   "%s: cannot accept: %s; clients wait until a connection closes", l->server->name,
+                   ostler_strerror(error));
+    }
+    l->paused = true;
+    ost_timer_set(&l->retry, r, ost_reactor_refresh(r) + (uint64_t)l->pause_ms);
+    if (ost_list_is_empty(&l->starved.node))
+        ost_list_append(&r->starved, &l->starved.node);
+    l->pause_ms = l->pause_ms * 2 < MAX_PAUSE_MS ? l->pause_ms * 2 : MAX_PAUSE_MS;
+    ost_listener_watch(l);
+}
+
+static void try_again(struct ost_listener *l)
+{
+    ost_list_remove(&l->starved.node);
+    ost_timer_set(&l->retry, reactor_of(l), OST_NEVER);
+    l->paused = false;
+    ost_listener_watch(l);
+}
+
+static void on_retry(struct ost_timer *timer)
+{
+    try_again(OST_CONTAINER(timer, struct ost_listener, retry));
+}
+
+static void on_descriptor_freed(struct ost_job *job)
+{
+    try_again(OST_CONTAINER(job, struct ost_listener, starved));
+}
+
+/* The connection is gone, or its network is: on to the next (accept(2)). */
+static bool is_passing(int error)
+{
+    switch (-error) {
+    case ECONNABORTED:
+    case EINTR:
+    case EPROTO:
+    case EPERM:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETDOWN:
+    case ENETUNREACH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Accept one. Return whether to go on. */
+static bool accept_one(struct ost_listener *l)
+{
+    struct ostler_server *s = l->server;
+    struct ostler_address peer = { 0 };
+    int fd = s->owner.class.get_request(s, l->fd, &peer);
+
+    if (fd < 0 && is_passing(fd))
+        return true;
+    if (fd >= 0)
+        fd = ost_server_admit(s, fd, &peer);
+    if (fd == -EAGAIN)
+        return false;
+    if (fd < 0) {
+        pause_accepting(l, fd);
+        return false;
+    }
+    l->pause_ms = 0;
+    return true;
+}
+
+static void on_ready(struct ost_watch *watch, unsigned what)
+{
+    struct ost_listener *l = OST_CONTAINER(watch, struct ost_listener, watch);
+    struct ostler_reactor *r = watch->reactor;
+
+    (void)what;
+    for (int i = 0; i < ACCEPT_BATCH && l->fd >= 0 && ost_server_has_room(l->server); i++)
+        if (!accept_one(l))
+            break;
+    ost_listener_watch(l);
+    ost_reactor_settle(r);
+}
+
+int ost_listener_init(struct ost_listener *l, struct ostler_server *server)
+{
+    l->server = server;
+    l->fd = -1;
+    l->starved.run = on_descriptor_freed;
+    ost_list_init(&l->starved.node);
+    return ost_timer_init(&l->retry, server->owner.reactor, on_retry);
+}
+
+void ost_listener_fini(struct ost_listener *l)
+{
+    ost_listener_close(l);
+    ost_timer_fini(&l->retry, reactor_of(l));
+}
+
+void ost_listener_open(struct ost_listener *l, int fd)
+{
+    l->fd = fd;
+    l->bound = true;
+    ost_watch_init(&l->watch, reactor_of(l), fd, on_ready);
+}
+
+void ost_listener_close(struct ost_listener *l)
+{
+    if (l->fd < 0)
+        return;
+    ost_watch_fini(&l->watch);
+    ost_timer_set(&l->retry, reactor_of(l), OST_NEVER);
+    ost_list_remove(&l->starved.node);
+    close(l->fd);
+    l->fd = -1;
+}

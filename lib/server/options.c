@@ -1,0 +1,102 @@
+/* Options: what may be given, and what stands in for what is not. */
+#include <errno.h>
+
+#include <ostler/conn.h>
+#include <ostler/stream.h>
+
+#include "server/server.h"
+
+enum {
+    TIMEOUT_MS = 300000,
+    STOP_TIMEOUT_MS = 10000,
+    STACK_SIZE = 256 * 1024,
+    MIN_STACK_SIZE = 16 * 1024,
+    MAX_INPUT = 64 * 1024,
+    MAX_OUTPUT = 1024 * 1024,
+    MAX_LIMIT = 1024 * 1024 * 1024
+};
+
+static const char *check_handlers(const struct ostler_server_options *o)
+{
+    if (!o->stream == !o->conn)
+        return "a server needs either .stream or .conn, a handler of one kind";
+    if (o->conn && o->mixin)
+        return "a .conn handler runs on the reactor: it takes no .mixin";
+    if (o->stream && !o->stream->handle)
+        return "the .stream handler has no .handle";
+    if (o->stream && o->stream->size && o->stream->size < sizeof(struct ostler_stream))
+        return "the handler's .size is too small: use OSTLER_SIZE()";
+    if (o->conn && o->conn->size && o->conn->size < sizeof(struct ostler_conn))
+        return "the handler's .size is too small: use OSTLER_SIZE()";
+    if (!o->address && !(o->addresses && o->addresses[0]))
+        return "a server needs an .address";
+    return NULL;
+}
+
+static const char *check_numbers(const struct ostler_server_options *o)
+{
+    if (o->max_requests < 0)
+        return ".max_requests is negative";
+    if (o->backlog < 0)
+        return ".backlog is negative";
+    if (o->stack_size != 0 && o->stack_size < MIN_STACK_SIZE)
+        return ".stack_size is under 16 KiB";
+    if (o->timeout_ms < OSTLER_NEVER || o->deadline_ms < OSTLER_NEVER || o->stop_timeout_ms < OSTLER_NEVER ||
+        o->request_timeout_ms < OSTLER_NEVER || o->actions_interval_ms < OSTLER_NEVER)
+        return "a time is negative, and not OSTLER_NEVER";
+    if (o->stack_size > MAX_LIMIT || o->max_input > MAX_LIMIT || o->max_output > MAX_LIMIT)
+        return "a size is over 1 GiB";
+    return NULL;
+}
+
+static const char *check_marks(const struct ostler_server_options *o)
+{
+    return o->output_low > o->output_high || o->output_high > o->max_output
+               ? "the marks must satisfy .output_low <= .output_high <= .max_output"
+               : NULL;
+}
+
+static void default_long(long *value, long otherwise)
+{
+    if (*value == 0)
+        *value = otherwise;
+}
+
+static void default_size(size_t *value, size_t otherwise)
+{
+    if (*value == 0)
+        *value = otherwise;
+}
+
+static void fill_in(struct ostler_server_options *o)
+{
+    default_long(&o->timeout_ms, TIMEOUT_MS);
+    default_long(&o->deadline_ms, OSTLER_NEVER);
+    default_long(&o->stop_timeout_ms, STOP_TIMEOUT_MS);
+    default_long(&o->request_timeout_ms, OSTLER_NEVER);
+    default_long(&o->actions_interval_ms, OSTLER_NEVER);
+    default_size(&o->stack_size, STACK_SIZE);
+    default_size(&o->max_input, MAX_INPUT);
+    default_size(&o->max_output, MAX_OUTPUT);
+    default_size(&o->output_high, o->max_output / 16);
+    default_size(&o->output_low, o->output_high / 4);
+    if (!o->server_class)
+        o->server_class = &ostler_tcp_server;
+}
+
+int ost_options_check(struct ostler_server_options *out, const struct ostler_server_options *options,
+                      const char **problem)
+{
+    struct ostler_server_options o = *options;
+
+    *problem = check_handlers(&o);
+    if (!*problem)
+        *problem = check_numbers(&o);
+    fill_in(&o);
+    if (!*problem)
+        *problem = check_marks(&o);
+    if (*problem)
+        return -EINVAL;
+    *out = o;
+    return 0;
+}

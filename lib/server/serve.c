@@ -1,0 +1,149 @@
+/* Running a server: start, serve_forever, handle_request, and shutdown from any
+ * thread. */
+#include <errno.h>
+
+#include "server/server.h"
+
+static void log_listening(const struct ostler_server *s)
+{
+    char text[OSTLER_ADDRESS_TEXT];
+    const struct ostler_address *address;
+
+    for (size_t i = 0; (address = ostler_server_address(s, i)); i++)
+        if (ostler_address_text(address, text, sizeof(text)) > 0)
+            ostler_log(ostler_server_log(s), OSTLER_LOG_INFO, "%s: listening on %s", s->name, text);
+}
+
+/* From here on a shutdown waits for us; unless one has come before. */
+static int begin_serving(struct ostler_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->serving = !s->shutdown;
+    pthread_mutex_unlock(&s->lock);
+    return s->serving ? 0 : -ESHUTDOWN;
+}
+
+/* Let service_actions run, if somebody has made it do something. */
+static void start_actions(struct ostler_server *s)
+{
+    struct ostler_reactor *r = s->owner.reactor;
+
+    if (s->owner.class.service_actions == ostler_tcp_server.service_actions)
+        return;
+    ost_list_append(&r->hooks, &s->hook.node);
+    ost_timer_set(&s->actions_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.actions_interval_ms));
+}
+
+int ostler_server_start(struct ostler_server *s)
+{
+    if (!s)
+        return -EINVAL;
+    if (s->state != OST_SERVER_NEW)
+        return s->state == OST_SERVER_SERVING ? -EALREADY : -ESHUTDOWN;
+    if (begin_serving(s) < 0)
+        return -ESHUTDOWN;
+    s->state = OST_SERVER_SERVING;
+    ost_list_append(&s->owner.reactor->stoppables, &s->stoppable.node);
+    start_actions(s);
+    ost_server_watch_listeners(s);
+    log_listening(s);
+    return 0;
+}
+
+static bool is_stopped(void *arg)
+{
+    struct ostler_server *s = arg;
+
+    return s->state == OST_SERVER_STOPPED;
+}
+
+/* Let those go who wait in ostler_server_shutdown(). */
+static void leave_forever(struct ostler_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->in_forever = s->serving = false;
+    pthread_cond_broadcast(&s->left);
+    pthread_mutex_unlock(&s->lock);
+}
+
+int ostler_server_serve_forever(struct ostler_server *s)
+{
+    int error;
+
+    if (!s)
+        return -EINVAL;
+    if (s->owner.reactor->running)
+        return -EBUSY;
+    s->in_forever = true;
+    error = ostler_server_start(s);
+    if (error == 0 || error == -EALREADY)
+        error = ost_reactor_run_until(s->owner.reactor, is_stopped, s);
+    if (error == 0)
+        error = s->result;
+    leave_forever(s);
+    return error == -ESHUTDOWN ? 0 : error;
+}
+
+int ostler_server_shutdown(struct ostler_server *s)
+{
+    const struct ostler_request *r = ost_request_current();
+
+    if (!s)
+        return -EINVAL;
+    pthread_mutex_lock(&s->lock);
+    s->shutdown = true;
+    if (s->serving && !s->stop_posted) {
+        s->stop_posted = true;
+        ost_reactor_post_job(s->owner.reactor, &s->stop_job);
+    }
+    if (!ostler_reactor_is_current(s->owner.reactor) && !(r && r->owner == &s->owner))
+        while (s->serving)
+            pthread_cond_wait(&s->left, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+    return 0;
+}
+
+static bool has_handled_one(void *arg)
+{
+    struct ostler_server *s = arg;
+
+    if (s->taken && (s->elsewhere || s->running <= s->running_before))
+        return true;
+    return (s->timed_out && !s->taken) || s->state >= OST_SERVER_STOPPING || s->owner.reactor->stop_heeded > OST_RUN;
+}
+
+int ostler_server_handle_request(struct ostler_server *s)
+{
+    struct ostler_reactor *r;
+    int error;
+
+    if (!s)
+        return -EINVAL;
+    if (s->state != OST_SERVER_NEW)
+        return s->state == OST_SERVER_SERVING ? -EBUSY : -ESHUTDOWN;
+    r = s->owner.reactor;
+    s->one = true;
+    s->taken = s->timed_out = false;
+    s->running_before = s->running;
+    ost_timer_set(&s->request_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.request_timeout_ms));
+    ost_server_watch_listeners(s);
+    error = ost_reactor_run_until(r, has_handled_one, s);
+    s->one = false;
+    ost_timer_set(&s->request_timer, r, OST_NEVER);
+    ost_server_watch_listeners(s);
+    if (error == 0 && s->timed_out && !s->taken)
+        s->owner.class.handle_timeout(s);
+    return error < 0 ? error : s->taken;
+}
+
+int ostler_serve_forever(const struct ostler_server_options *options)
+{
+    struct ostler_server *s;
+    int error = ostler_server_new(&s, options, NULL);
+
+    if (error < 0)
+        return error;
+    error = ostler_server_serve_forever(s);
+    ostler_server_free(s);
+    return error;
+}

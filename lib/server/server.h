@@ -1,0 +1,86 @@
+/* The server's inside.
+ *
+ *   listener ready ─> get_request ─> verify_request ─> process_request ─> mix-in or conn
+ *                                                  (places: running < capacity)
+ *   request ended ─> the place is free, listeners watch again
+ *
+ * States: NEW ─start─> SERVING ─stop─> STOPPING ─(no request left, or given up)─> STOPPED.
+ * Everything is the reactor's thread's, but for what stands under lock. */
+#ifndef OST_SERVER_SERVER_H
+#define OST_SERVER_SERVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <ostler/server.h>
+#include <ostler/sys/mixin.h>
+
+#include "request/request.h"
+#include "server/listener.h"
+#include "server/throttle.h"
+
+enum ost_server_state { OST_SERVER_NEW, OST_SERVER_SERVING, OST_SERVER_STOPPING, OST_SERVER_STOPPED };
+
+struct ostler_server {
+    struct ost_owner owner; /* first: see ost_owner_of() */
+    struct ostler_reactor *own_reactor;
+    char *name;
+    const struct ostler_mixin *mixin; /* NULL: evented */
+    void *mixin_state;
+    struct ost_listener *listeners;
+    size_t listener_count;
+
+    enum ost_server_state state;
+    size_t running, capacity;
+    unsigned long long accepted;
+    size_t running_before; /* ostler_server_handle_request(): running, when it began */
+    bool one;       /* … accepts no more than one */
+    bool taken;     /* … which has come */
+    bool elsewhere; /* … and runs in a thread: it is not waited for */
+    bool timed_out; /* … or has not come in time */
+    bool cut_off;   /* the stop's time has run out */
+    int result;     /* of the stop */
+    struct ost_stoppable stoppable;
+    struct ost_timer stop_timer, request_timer, actions_timer;
+    struct ost_job hook; /* service_actions, after each turn */
+
+    pthread_mutex_t lock;
+    pthread_cond_t left;
+    bool serving;     /* a shutdown has something to wait for (lock) */
+    bool stop_posted; /* (lock) */
+    bool shutdown;    /* it was asked for (lock) */
+    bool in_forever;  /* ostler_server_serve_forever() runs */
+    struct ost_job stop_job;
+    struct ost_throttle errors;
+};
+
+/* Copy options with all defaults filled in; *problem is a sentence on -EINVAL. */
+int ost_options_check(struct ostler_server_options *out, const struct ostler_server_options *options,
+                      const char **problem);
+
+/* Fill every slot of *out from class and its ancestors. -ELOOP. */
+int ost_class_flatten(struct ostler_server_class *out, const struct ostler_server_class *class);
+
+/* Make room for the listeners of all addresses. -EINVAL, -ENOMEM. */
+int ost_listeners_new(struct ostler_server *server, const struct ostler_server_options *options);
+
+/* Take in an accepted connection. Consumes fd. 0, or -errno when it had to be
+ * dropped for lack of memory. */
+int ost_server_admit(struct ostler_server *server, int fd, const struct ostler_address *peer);
+
+/* May another request be accepted now? */
+bool ost_server_has_room(const struct ostler_server *server);
+
+/* Watch the listeners, or don't, as there is room. */
+void ost_server_watch_listeners(struct ostler_server *server);
+
+/* A request is gone: is that the end of a stop? */
+void ost_server_check_stopped(struct ostler_server *server);
+
+/* Set up the parts in stop.c. */
+int ost_stop_init(struct ostler_server *server);
+
+/* handle_error's default. */
+void ost_log_error(struct ostler_server *server, struct ostler_request *request, int error);
+
+#endif

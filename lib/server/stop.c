@@ -1,0 +1,223 @@
+/* Stopping: end the listeners and everybody's input; after a while cut off what is
+ * left; a moment later give up on it. Each step is an event: the last request's end, or
+ * a timer. And freeing, which is the same in a hurry. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "server/server.h"
+
+enum { GRACE_MS = 250, HOLDERS_LOGGED = 10 };
+
+/* The server serves no more. */
+static void finish(struct ostler_server *s)
+{
+    struct ostler_reactor *r = s->owner.reactor;
+
+    s->state = OST_SERVER_STOPPED;
+    ost_timer_set(&s->stop_timer, r, OST_NEVER);
+    ost_timer_set(&s->actions_timer, r, OST_NEVER);
+    ost_list_remove(&s->stoppable.node);
+    ost_list_remove(&s->hook.node);
+    if (s->result < 0)
+        r->result = s->result;
+    pthread_mutex_lock(&s->lock);
+    s->serving = s->in_forever; /* serve_forever() has still to leave */
+    pthread_cond_broadcast(&s->left);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void ost_server_check_stopped(struct ostler_server *s)
+{
+    if (s->state == OST_SERVER_STOPPING && ost_list_is_empty(&s->owner.requests))
+        finish(s);
+}
+
+/* Close the listeners and let every request end. */
+static void begin(struct ostler_server *s)
+{
+    struct ostler_reactor *r = s->owner.reactor;
+    struct ost_list *node, *next;
+
+    s->state = OST_SERVER_STOPPING;
+    s->owner.stopping = true;
+    s->owner.class.close(s);
+    OST_LIST_EACH(node, next, &s->owner.requests)
+        ost_request_stop(OST_CONTAINER(node, struct ostler_request, node));
+    ost_timer_set(&s->stop_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.stop_timeout_ms));
+    ost_server_check_stopped(s);
+}
+
+static void cut_off(struct ostler_server *s)
+{
+    struct ost_list *node, *next;
+
+    OST_LIST_EACH(node, next, &s->owner.requests)
+        ost_request_cancel(OST_CONTAINER(node, struct ostler_request, node));
+}
+
+/* Name those who still hold. */
+static void give_up(struct ostler_server *s)
+{
+    struct ost_list *node, *next;
+    char peer[OSTLER_ADDRESS_TEXT];
+    int logged = 0;
+
+    OST_LIST_EACH(node, next, &s->owner.requests) {
+        if (logged++ >= HOLDERS_LOGGED)
+            break;
+        ostler_address_text(&OST_CONTAINER(node, struct ostler_request, node)->peer, peer, sizeof(peer));
+        ostler_log(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: %s: its handler still runs although it was cut off",
+                   s->name, peer);
+    }
+    s->result = -ETIMEDOUT;
+    finish(s);
+}
+
+static void abort_server(struct ostler_server *s)
+{
+    struct ostler_reactor *r = s->owner.reactor;
+
+    if (s->state < OST_SERVER_STOPPING)
+        begin(s);
+    if (s->state != OST_SERVER_STOPPING || s->cut_off)
+        return;
+    s->cut_off = true;
+    ost_timer_set(&s->stop_timer, r, ost_reactor_refresh(r) + GRACE_MS);
+    cut_off(s);
+}
+
+static void on_stop_timer(struct ost_timer *timer)
+{
+    struct ostler_server *s = OST_CONTAINER(timer, struct ostler_server, stop_timer);
+
+    if (s->cut_off) {
+        give_up(s);
+        return;
+    }
+    ostler_log(ostler_server_log(s), OSTLER_LOG_WARNING, "%s: cutting off %zu connections after %ld ms", s->name,
+               s->running, s->owner.options.stop_timeout_ms);
+    abort_server(s);
+}
+
+static void on_stop(struct ost_stoppable *stoppable)
+{
+    struct ostler_server *s = OST_CONTAINER(stoppable, struct ostler_server, stoppable);
+
+    if (s->state < OST_SERVER_STOPPING)
+        begin(s);
+}
+
+static void on_abort(struct ost_stoppable *stoppable)
+{
+    abort_server(OST_CONTAINER(stoppable, struct ostler_server, stoppable));
+}
+
+static void on_stop_job(struct ost_job *job)
+{
+    on_stop(&OST_CONTAINER(job, struct ostler_server, stop_job)->stoppable);
+}
+
+static void on_request_timer(struct ost_timer *timer)
+{
+    OST_CONTAINER(timer, struct ostler_server, request_timer)->timed_out = true;
+}
+
+static void on_actions_timer(struct ost_timer *timer)
+{
+    struct ostler_server *s = OST_CONTAINER(timer, struct ostler_server, actions_timer);
+    struct ostler_reactor *r = s->owner.reactor;
+
+    /* That the loop has woken is enough: the hook runs after this turn. */
+    ost_timer_set(timer, r, ost_clock_after(ost_reactor_now(r), s->owner.options.actions_interval_ms));
+}
+
+static void on_hook(struct ost_job *job)
+{
+    struct ostler_server *s = OST_CONTAINER(job, struct ostler_server, hook);
+
+    s->owner.class.service_actions(s);
+}
+
+int ost_stop_init(struct ostler_server *s)
+{
+    struct ostler_reactor *r = s->owner.reactor;
+
+    if (ost_timer_init(&s->stop_timer, r, on_stop_timer) < 0)
+        return -ENOMEM;
+    if (ost_timer_init(&s->request_timer, r, on_request_timer) < 0 ||
+        ost_timer_init(&s->actions_timer, r, on_actions_timer) < 0)
+        return -ENOMEM; /* places in the reactor's heap, nothing that leaks */
+    s->stoppable.stop = on_stop;
+    s->stoppable.abort = on_abort;
+    s->hook.run = on_hook;
+    s->stop_job.run = on_stop_job;
+    ost_list_init(&s->stoppable.node);
+    ost_list_init(&s->hook.node);
+    ost_list_init(&s->stop_job.node);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->left, NULL);
+    ost_throttle_init(&s->errors);
+    return 0;
+}
+
+int ostler_server_stop(struct ostler_server *s)
+{
+    if (!s)
+        return -EINVAL;
+    if (!ostler_reactor_is_current(s->owner.reactor))
+        return -EPERM;
+    on_stop(&s->stoppable);
+    return 0;
+}
+
+int ostler_server_abort(struct ostler_server *s)
+{
+    if (!s)
+        return -EINVAL;
+    if (!ostler_reactor_is_current(s->owner.reactor))
+        return -EPERM;
+    abort_server(s);
+    return 0;
+}
+
+/* End every request, whatever it takes. Threads are waited for in the mix-in's close;
+ * what they post then is run here. */
+static void end_requests(struct ostler_server *s)
+{
+    struct ostler_reactor *r = s->owner.reactor;
+
+    if (s->state < OST_SERVER_STOPPING)
+        begin(s);
+    cut_off(s);
+    ost_reactor_flush(r);
+    if (s->mixin_state)
+        s->mixin->close(s->mixin_state);
+    ost_reactor_flush(r);
+    cut_off(s); /* what was still discarding input */
+    ost_reactor_flush(r);
+}
+
+void ostler_server_free(struct ostler_server *s)
+{
+    struct ostler_reactor *r;
+
+    if (!s)
+        return;
+    r = s->owner.reactor;
+    end_requests(s);
+    if (s->state != OST_SERVER_STOPPED)
+        finish(s);
+    for (size_t i = 0; i < s->listener_count; i++)
+        ost_listener_fini(&s->listeners[i]);
+    ost_timer_fini(&s->stop_timer, r);
+    ost_timer_fini(&s->request_timer, r);
+    ost_timer_fini(&s->actions_timer, r);
+    ost_throttle_fini(&s->errors);
+    pthread_cond_destroy(&s->left);
+    pthread_mutex_destroy(&s->lock);
+    ostler_reactor_free(s->own_reactor);
+    free(s->listeners);
+    free(s->mixin_state);
+    free(s->name);
+    free(s);
+}
