@@ -28,7 +28,7 @@ struct ostler_log {
  *  writes to standard error from info on. Control characters, which a peer may
  *  have sent, come out as '?'. On standard error a line is dropped when writing
  *  it would block (a pipe that nobody reads). Thread: any. */
-OSTLER_API void ostler_log(const struct ostler_log *log, int level, const char *format, ...) OSTLER_PRINTF(3, 4);
+OSTLER_API void ostler_log_write(const struct ostler_log *log, int level, const char *format, ...) OSTLER_PRINTF(3, 4);
 
 /** The word for a level ("error", "warning", "info", "debug"), or NULL. */
 OSTLER_API const char *ostler_log_level_name(int level);

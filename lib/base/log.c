@@ -68,7 +68,7 @@ static void clean(char *line)
             *c = '?';
 }
 
-void ostler_log(const struct ostler_log *log, int level, const char *format, ...)
+void ostler_log_write(const struct ostler_log *log, int level, const char *format, ...)
 {
     int limit = log && log->level ? log->level : OSTLER_LOG_INFO;
     char line[LINE_SIZE];

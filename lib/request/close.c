@@ -21,7 +21,7 @@ static void log_close(const struct ostler_request *r)
     if (!owner->reactor->log || owner->reactor->log->level < OSTLER_LOG_DEBUG)
         return;
     ostler_address_text(&r->peer, peer, sizeof(peer));
-    ostler_log(owner->reactor->log, OSTLER_LOG_DEBUG, "%s: %s: closed: %s, %llu bytes in, %llu out",
+    ostler_log_write(owner->reactor->log, OSTLER_LOG_DEBUG, "%s: %s: closed: %s, %llu bytes in, %llu out",
                owner->options.name, peer, ostler_close_reason_text((enum ostler_close_reason)r->reason),
                (unsigned long long)r->bytes_in, (unsigned long long)r->bytes_out);
 }

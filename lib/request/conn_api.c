@@ -197,9 +197,9 @@ int ostler_conn_abort(struct ostler_conn *conn)
     return 0;
 }
 
-struct ostler_conn_id ostler_conn_id(struct ostler_conn *conn)
+struct ostler_conn_ref ostler_conn_id(struct ostler_conn *conn)
 {
-    struct ostler_conn_id id = { NULL, 0 };
+    struct ostler_conn_ref id = { NULL, 0 };
 
     if (check(conn) < 0)
         return id;

@@ -22,7 +22,7 @@ static void report(struct ostler_server *s, const struct ost_listener *l, int le
     char text[OSTLER_ADDRESS_TEXT] = "?";
 
     ostler_address_text(&l->address, text, sizeof(text));
-    ostler_log(ostler_server_log(s), level, "%s: cannot %s %s: %s", s->name, what, text, ostler_strerror(error));
+    ostler_log_write(ostler_server_log(s), level, "%s: cannot %s %s: %s", s->name, what, text, ostler_strerror(error));
 }
 
 /* Bind one listener. 0, also when it may be missing and is, or -errno. */

@@ -23,6 +23,6 @@ void ost_log_error(struct ostler_server *server, struct ostler_request *request,
     if (suppressed > 0)
         snprintf(more, sizeof(more), " (and %u more like it)", suppressed);
     ostler_address_text(ostler_request_peer(request), peer, sizeof(peer));
-    ostler_log(ostler_server_log(server), level, "%s: %s: request failed: %s%s", server->name, peer,
+    ostler_log_write(ostler_server_log(server), level, "%s: %s: request failed: %s%s", server->name, peer,
                ostler_strerror(error), more);
 }

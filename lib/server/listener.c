@@ -27,7 +27,7 @@ void ost_listener_watch(struct ost_listener *l)
         return;
     error = ost_watch_set(&l->watch, wanted ? OST_READ : 0);
     if (error < 0)
-        ostler_log(ostler_server_log(l->server), OSTLER_LOG_ERROR, "%s: cannot watch for connections: %s",
+        ostler_log_write(ostler_server_log(l->server), OSTLER_LOG_ERROR, "%s: cannot watch for connections: %s",
                    l->server->name, ostler_strerror(error));
 }
 
@@ -38,7 +38,7 @@ static void pause_accepting(struct ost_listener *l, int error)
 
     if (l->pause_ms == 0) {
         l->pause_ms = PAUSE_MS;
-        ostler_log(ostler_server_log(l->server), OSTLER_LOG_WARNING,
+        ostler_log_write(ostler_server_log(l->server), OSTLER_LOG_WARNING,
                    "%s: cannot accept: %s; clients wait until a connection closes", l->server->name,
                    ostler_strerror(error));
     }

@@ -11,7 +11,7 @@ static void log_listening(const struct ostler_server *s)
 
     for (size_t i = 0; (address = ostler_server_address(s, i)); i++)
         if (ostler_address_text(address, text, sizeof(text)) > 0)
-            ostler_log(ostler_server_log(s), OSTLER_LOG_INFO, "%s: listening on %s", s->name, text);
+            ostler_log_write(ostler_server_log(s), OSTLER_LOG_INFO, "%s: listening on %s", s->name, text);
 }
 
 /* From here on a shutdown waits for us; unless one has come before. */

@@ -105,7 +105,7 @@ static int add_address(struct ostler_server *s, const char *text)
     int error = ostler_address_parse(&address, text);
 
     if (error == -EINVAL)
-        ostler_log(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: \"%s\" is not an address: %s", s->name, text,
+        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: \"%s\" is not an address: %s", s->name, text,
                    ostler_address_problem(text));
     if (error < 0)
         return error;
@@ -215,7 +215,7 @@ int ostler_server_new(struct ostler_server **out, const struct ostler_server_opt
         return -EINVAL;
     error = ost_options_check(&checked, options, &problem);
     if (error < 0) {
-        ostler_log(log_of(options, reactor), OSTLER_LOG_ERROR, "%s: %s", options->name ? options->name : "server",
+        ostler_log_write(log_of(options, reactor), OSTLER_LOG_ERROR, "%s: %s", options->name ? options->name : "server",
                    problem);
         return error;
     }

@@ -66,7 +66,7 @@ static void give_up(struct ostler_server *s)
         if (logged++ >= HOLDERS_LOGGED)
             break;
         ostler_address_text(&OST_CONTAINER(node, struct ostler_request, node)->peer, peer, sizeof(peer));
-        ostler_log(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: %s: its handler still runs although it was cut off",
+        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: %s: its handler still runs although it was cut off",
                    s->name, peer);
     }
     s->result = -ETIMEDOUT;
@@ -94,7 +94,7 @@ static void on_stop_timer(struct ost_timer *timer)
         give_up(s);
         return;
     }
-    ostler_log(ostler_server_log(s), OSTLER_LOG_WARNING, "%s: cutting off %zu connections after %ld ms", s->name,
+    ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING, "%s: cutting off %zu connections after %ld ms", s->name,
                s->running, s->owner.options.stop_timeout_ms);
     abort_server(s);
 }
