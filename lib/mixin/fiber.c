@@ -24,7 +24,7 @@ struct ost_fiber {
     struct ost_stack stack;
     void (*function)(void *arg);
     void *arg;
-    bool entered, done;
+    bool done;
     struct ost_sanitizer sanitizer;
 };
 
@@ -44,14 +44,16 @@ static void fiber_main(unsigned high, unsigned low)
 
     ost_sanitizer_entered(&f->sanitizer);
     for (;;) {
+        leave(f);
         f->function(f->arg);
         f->done = true;
-        leave(f);
     }
 }
 
-/* Enter the stack for the first time. */
-static void enter(struct ost_fiber *f)
+/* Enter the stack for the first time, as far as fiber_main()'s first leave(). This
+ * frame is returned to; one that is left for good would stay poisoned for
+ * AddressSanitizer. */
+static void prepare(struct ost_fiber *f)
 {
     uintptr_t address = (uintptr_t)f;
     ucontext_t context;
@@ -61,8 +63,11 @@ static void enter(struct ost_fiber *f)
     context.uc_stack.ss_size = f->stack.size;
     context.uc_link = NULL;
     makecontext(&context, (void (*)(void))fiber_main, 2, (unsigned)(address >> 32), (unsigned)address);
-    f->entered = true;
-    setcontext(&context);
+    if (_setjmp(f->outside) == 0) {
+        ost_sanitizer_enter(&f->sanitizer);
+        setcontext(&context);
+    }
+    ost_sanitizer_left(&f->sanitizer);
 }
 
 int ost_fiber_new(struct ost_fiber **out, size_t stack_size)
@@ -79,6 +84,7 @@ int ost_fiber_new(struct ost_fiber **out, size_t stack_size)
     }
     f->done = true;
     ost_sanitizer_open(&f->sanitizer, f->stack.bottom, f->stack.size);
+    prepare(f);
     *out = f;
     return 0;
 }
@@ -94,9 +100,7 @@ void ost_fiber_resume(struct ost_fiber *f)
 {
     if (_setjmp(f->outside) == 0) {
         ost_sanitizer_enter(&f->sanitizer);
-        if (f->entered)
-            _longjmp(f->inside, 1);
-        enter(f);
+        _longjmp(f->inside, 1);
     }
     ost_sanitizer_left(&f->sanitizer);
 }

@@ -46,7 +46,8 @@ static void release(struct ostler_request *r)
 static void on_discard(struct ost_watch *watch, unsigned what)
 {
     struct ostler_request *r = OST_CONTAINER(watch, struct ostler_request, watch);
-    ssize_t n = recv(watch->fd, watch->reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT);
+    struct ostler_reactor *reactor = watch->reactor;
+    ssize_t n = recv(watch->fd, reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT);
 
     (void)what;
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -56,7 +57,7 @@ static void on_discard(struct ost_watch *watch, unsigned what)
     if (n > 0 && r->discarded < DISCARD_BYTES)
         return;
     release(r);
-    ost_reactor_settle(watch->reactor);
+    ost_reactor_settle(reactor);
 }
 
 static void on_discard_timeout(struct ost_timer *timer)
