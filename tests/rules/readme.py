@@ -12,6 +12,9 @@ import sys
 import tempfile
 
 root = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(root / "tests" / "support"))
+from network import own_network  # noqa: E402
+
 WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
@@ -21,16 +24,6 @@ def blocks(language):
     if not found:
         sys.exit(f"README.md has no ```{language} block")
     return found
-
-
-def own_network():
-    """Put this process into a network of its own, if it may: README's ports are fixed."""
-    if os.environ.get("OSTLER_README_NETWORK"):
-        return
-    environment = dict(os.environ, OSTLER_README_NETWORK="1")
-    inside = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable, *sys.argv]
-    if subprocess.run(["unshare", "-n", "ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0:
-        os.execvpe("unshare", ["unshare", "-n", *inside], environment)
 
 
 def check_c(cc, build, folder):

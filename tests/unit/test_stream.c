@@ -643,6 +643,7 @@ START_TEST(more_output_than_the_buffer_keeps_its_order)
     ck_assert(harness_expect(client, "00000|00001|00002|00003|00004|00005|00006|00007|00008|00009|"
                                      "longer than the buffer"));
     ck_assert(harness_expect_end(client));
+    ck_assert(harness_wait(&script.ended, 1));
     ck_assert_int_eq(script.result[0], 0);
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);

@@ -1,0 +1,81 @@
+"""What --ready-fd tells: each bound address with its real port, then ready, then the
+end; and that what it tells is where the services are."""
+
+import pathlib
+import re
+import socket
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+import clients  # noqa: E402
+import ostler  # noqa: E402
+
+
+class Listen(ostler.TestCase):
+    def assert_echoes(self, address):
+        with clients.connect(address) as client:
+            self.assertEqual(clients.ask(client, b"hello\n"), b"hello\n")
+
+    def test_port_zero_reports_the_real_port(self):
+        daemon = self.start_daemon({"echo": ostler.service("echo", "evented")})
+        self.assertRegex(daemon.ready_lines[0], re.compile(r"^echo tcp:127\.0\.0\.1:[1-9][0-9]{0,4}$"))
+        self.assert_echoes(daemon.address("echo"))
+
+    def test_ready_comes_last_and_then_the_end(self):
+        # Daemon() itself waits for the end of file
+        daemon = self.start_daemon({"echo": ostler.service("echo", "evented")})
+        self.assertEqual(daemon.ready_lines[1:], ["ready", ""])
+
+    def test_service_with_two_addresses_answers_on_both(self):
+        daemon = self.start_daemon(
+            {"echo": ostler.service("echo", "evented", ostler.LOOPBACK4, "tcp:127.0.0.2:0")})
+        self.assertEqual([address.host for address in daemon.addresses["echo"]], ["127.0.0.1", "127.0.0.2"])
+        for address in daemon.addresses["echo"]:
+            self.assert_echoes(address)
+
+    @ostler.needs_ipv6
+    def test_service_answers_on_ipv4_and_ipv6(self):
+        daemon = self.start_daemon(
+            {"echo": ostler.service("echo", "fibers", ostler.LOOPBACK4, ostler.LOOPBACK6)})
+        self.assertEqual([address.is_ipv6 for address in daemon.addresses["echo"]], [False, True])
+        for address in daemon.addresses["echo"]:
+            self.assert_echoes(address)
+
+    def test_several_services_of_all_mixins_live_in_one_daemon(self):
+        daemon = self.start_daemon({
+            "evented": ostler.service("echo", "evented"), "threading": ostler.service("echo", "threading"),
+            "fibers": ostler.service("echo", "fibers"), "clock": ostler.service("time", "inline")})
+        self.assertEqual(set(daemon.addresses), {"evented", "threading", "fibers", "clock"})
+        for name in ("evented", "threading", "fibers"):
+            self.assert_echoes(daemon.address(name))
+        with clients.connect(daemon.address("clock")) as client:
+            self.assertEqual(len(clients.read_to_end(client)), 4)
+
+    def test_ten_ports_of_one_daemon_are_ten_ports(self):
+        daemon = self.start_daemon({f"echo{n}": ostler.service("echo", "evented") for n in range(10)})
+        self.assertEqual(len({daemon.address(name).port for name in daemon.addresses}), 10)
+        for name in daemon.addresses:
+            self.assert_echoes(daemon.address(name))
+
+    def test_restart_on_the_same_port_works_at_once(self):
+        first = self.start_daemon({"echo": ostler.service("echo", "evented")})
+        port = first.address().port
+        client = self.connect(first)
+        clients.ask(client, b"hello\n")
+        first.stop()  # it closes first: the port is in TIME_WAIT
+        client.close()
+        second = self.start_daemon({"echo": ostler.service("echo", "evented", f"tcp:127.0.0.1:{port}")})
+        self.assertEqual(second.address().port, port)
+        self.assert_echoes(second.address())
+
+    def test_port_that_is_taken_is_told_and_ends_it(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = "tcp:127.0.0.1:%d" % taken.getsockname()[1]
+            with self.assertRaisesRegex(AssertionError, r"ended with status [1-9].*before it was ready(?s:.*)in use"):
+                self.start_daemon({"echo": ostler.service("echo", "evented", address)})
+
+
+if __name__ == "__main__":
+    unittest.main()

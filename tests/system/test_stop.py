@@ -1,0 +1,283 @@
+"""A stop is graceful: what was received is answered, what was written is delivered, and
+stop_timeout or a second signal bounds it. Under every mix-in."""
+
+import os
+import pathlib
+import signal
+import socket
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+import clients  # noqa: E402
+import ostler  # noqa: E402
+from ostler import KIB, MIB  # noqa: E402
+
+
+class StopCases:
+    mixin = None
+
+    def start_echo(self, **settings):
+        return self.start_daemon({"echo": ostler.service("echo", self.mixin)}, **settings)
+
+    def fleet(self, daemon, count, **options):
+        fleet = clients.Fleet(daemon.address(), count, **options)
+        self.addCleanup(fleet.close)
+        return fleet
+
+    def assert_ends_soon_after(self, daemon, moment, seconds=1.0):
+        """It ends with 0, so many seconds after moment (monotonic) at the latest."""
+        self.assertEqual(daemon.await_end(daemon.stop_timeout + ostler.scaled(5)).status, 0)
+        elapsed = time.monotonic() - moment
+        self.assertLess(elapsed, ostler.scaled(seconds))
+
+    def refuses(self, daemon):
+        """Is a new connection refused? One that came just before is reset."""
+        try:
+            clients.connect(daemon.address()).close()
+            return False
+        except ConnectionResetError:
+            return False
+        except ConnectionRefusedError:
+            return True
+
+    def term_and_await_refusal(self, daemon):
+        daemon.send_signal()
+        ostler.wait_until(lambda: self.refuses(daemon), ostler.scaled(1), "new connections are refused")
+
+    def stalled_client(self, daemon, size=4 * MIB):
+        """One that has sent what the kernels take, and has not read a byte."""
+        fleet = self.fleet(daemon, 1, reads=False, send_buffer=64 * KIB, receive_buffer=64 * KIB)
+        fleet.clients[0].say(os.urandom(size))
+        fleet.run_until_stalled(0.1, 10)
+        return fleet, fleet.clients[0]
+
+    def read_everything(self, fleet, seconds=10):
+        for client in fleet.clients:
+            client.reads = True
+        fleet.run(fleet.all_ended, seconds)
+
+    def test_term_without_a_client_ends_it_at_once(self):
+        self.assertLess(self.start_echo().stop().seconds, ostler.scaled(0.5))
+
+    def test_int_stops_it_like_term(self):
+        daemon = self.start_echo()
+        client = self.connect(daemon)
+        self.assertEqual(clients.ask(client, b"last orders\n"), b"last orders\n")
+        daemon.send_signal(signal.SIGINT)
+        self.assertTrue(clients.ended(client, ostler.scaled(1)))
+        client.close()
+        self.assert_ends_soon_after(daemon, time.monotonic())
+
+    def test_idle_client_sees_the_end_and_not_a_reset(self):
+        daemon = self.start_echo()
+        client = self.connect(daemon)
+        clients.ask(client, b"hello\n")
+        daemon.send_signal()
+        self.assertTrue(clients.ended(client, ostler.scaled(1)))
+
+    def test_client_that_keeps_its_end_open_delays_the_stop_by_two_seconds_at_most(self):
+        daemon = self.start_echo()
+        client = self.connect(daemon)
+        clients.ask(client, b"hello\n")
+        begin = time.monotonic()
+        daemon.send_signal()
+        self.assertTrue(clients.ended(client, ostler.scaled(1)))
+        self.assert_ends_soon_after(daemon, begin, 2.5)
+
+    def test_line_received_before_term_is_answered(self):
+        daemon = self.start_echo()
+        client = self.connect(daemon)
+        clients.ask(client, b"hello\n")
+        client.sendall(b"last orders\n")
+        ostler.wait_until(lambda: clients.unacknowledged(client) == 0, ostler.scaled(1), "the line is received")
+        daemon.send_signal()
+        self.assertEqual(clients.read_to_end(client), b"last orders\n")
+
+    def test_megabytes_received_before_term_are_answered(self):
+        daemon = self.start_echo()
+        fleet, client = self.stalled_client(daemon)
+        taken = client.taken_by_peer()
+        self.term_and_await_refusal(daemon)
+        self.read_everything(fleet)
+        self.assertGreaterEqual(client.came_back(), taken)
+        self.assert_ends_soon_after(daemon, fleet.last_answer)
+
+    def test_backlog_that_fits_the_kernel_is_answered_to_its_end_and_not_reset(self):
+        daemon = self.start_echo()
+        fleet = self.fleet(daemon, 1, reads=False)
+        [client] = fleet.clients
+        client.say(os.urandom(200 * KIB))
+        fleet.run_until_stalled(0.1, 10)
+        ostler.wait_until(lambda: client.taken_by_peer() == 200 * KIB, ostler.scaled(5), "the backlog is received")
+        self.term_and_await_refusal(daemon)
+        self.read_everything(fleet)
+        self.assertEqual((client.end, client.came_back()), ("eof", 200 * KIB))
+        self.assert_ends_soon_after(daemon, fleet.last_answer)
+
+    def test_new_connections_are_refused_while_an_old_one_is_served(self):
+        daemon = self.start_echo()
+        fleet, client = self.stalled_client(daemon)
+        self.term_and_await_refusal(daemon)
+        daemon.stays_alive(0.2)
+        self.assertTrue(self.refuses(daemon))
+        self.read_everything(fleet)
+        self.assert_ends_soon_after(daemon, fleet.last_answer)
+
+    def test_client_that_never_reads_is_cut_off_at_stop_timeout(self):
+        daemon = self.start_echo(stop_timeout=1.0)
+        self.stalled_client(daemon)
+        ended = daemon.stop(seconds=1.0 + ostler.scaled(0.5))
+        self.assertEqual(ended.status, 0)
+        self.assertGreater(ended.seconds, 0.95)
+
+    def test_second_term_ends_it_within_a_second_although_a_client_does_not_read(self):
+        daemon = self.start_echo()
+        self.stalled_client(daemon)
+        self.term_and_await_refusal(daemon)
+        daemon.stays_alive(0.2)
+        ended = daemon.stop(seconds=ostler.scaled(1))
+        self.assertEqual(ended.status, 0)
+
+    def test_second_int_does_the_same_as_a_second_term(self):
+        daemon = self.start_echo()
+        self.stalled_client(daemon)
+        self.term_and_await_refusal(daemon)
+        self.assertEqual(daemon.stop(signal.SIGINT, ostler.scaled(1)).status, 0)
+
+    def test_client_that_goes_on_sending_cannot_keep_it_from_stopping(self):
+        daemon = self.start_echo()
+        fleet = self.fleet(daemon, 1)
+        block = os.urandom(256 * KIB)
+        fleet.on_quiet = lambda client: client.say(block)
+        fleet.clients[0].say(block)
+        fleet.run(lambda: fleet.clients[0].answers > 10, 10)
+        daemon.send_signal()
+        fleet.run(fleet.all_ended, 4)
+        self.assert_ends_soon_after(daemon, time.monotonic())
+
+    def test_client_that_half_closed_gets_its_whole_answer_during_a_stop(self):
+        daemon = self.start_echo()
+        fleet, client = self.stalled_client(daemon)
+        client.unsent.clear()
+        client.socket.shutdown(socket.SHUT_WR)
+        taken = client.taken_by_peer()
+        self.term_and_await_refusal(daemon)
+        self.read_everything(fleet)
+        self.assertGreaterEqual(client.came_back(), taken)
+
+
+class ConcurrentStopCases(StopCases):
+    def test_term_among_100_busy_and_100_idle_clients_answers_what_was_received(self):
+        daemon = self.start_daemon({"echo": ostler.service("echo", self.mixin, max_requests=256)})
+        fleet = self.fleet(daemon, 60)
+        pinging = list(fleet.clients)
+        small = fleet.add(daemon.address(), 20, reads=False)
+        large = fleet.add(daemon.address(), 20, reads=False)
+        idle = fleet.add(daemon.address(), 100)
+        ostler.wait_until(lambda: daemon.descriptors() > 200, ostler.scaled(5), "200 connections are accepted")
+        for client in small:
+            client.say(os.urandom(100 * KIB))
+        for client in large:
+            client.say(os.urandom(2 * MIB))
+        fleet.run_until_stalled(0.1, 20)
+        fleet.on_quiet = lambda client: client in pinging and client.say(b"line %d\n" % client.answers)
+        for client in pinging:
+            client.say(b"the first line\n")
+        fleet.run(lambda: all(client.answers > 10 for client in pinging), 10)
+        taken = {client: client.taken_by_peer() for client in fleet.clients}
+
+        begin = time.monotonic()
+        daemon.send_signal()
+        self.read_everything(fleet)
+        self.assert_ends_soon_after(daemon, fleet.last_answer)
+        self.assertLess(time.monotonic() - begin, daemon.stop_timeout)
+        for client in fleet.clients:
+            self.assertGreaterEqual(client.came_back(), taken[client])
+        self.assertEqual({client.end for client in pinging + small + idle}, {"eof"})
+        for client in pinging:
+            self.assertLess(len(client.owed), 20, "more than the last line is owed")
+        self.assertEqual({client.sent - client.came_back() for client in small}, {0})
+
+    def test_100_lines_received_before_term_are_all_answered(self):
+        daemon = self.start_echo()
+        fleet = self.fleet(daemon, 100)
+        fleet.ping_pong(1, 10)
+        for client in fleet.clients:
+            client.say(b"last orders\n")
+        ostler.wait_until(lambda: all(client.taken_by_peer() == client.sent for client in fleet.clients),
+                          ostler.scaled(2), "the lines are received")
+        daemon.send_signal()
+        fleet.run(fleet.all_ended, 5)
+        self.assertEqual({(client.end, len(client.owed)) for client in fleet.clients}, {("eof", 0)})
+        self.assert_ends_soon_after(daemon, fleet.last_answer)
+
+    def test_one_slow_reader_does_not_delay_the_end_of_the_others(self):
+        daemon = self.start_echo(stop_timeout=ostler.scaled(2.0))
+        self.stalled_client(daemon)
+        fleet = self.fleet(daemon, 50)
+        fleet.ping_pong(1, 10)
+        daemon.send_signal()
+        begin = time.monotonic()
+        fleet.run(fleet.all_ended, 1)
+        self.assertLess(time.monotonic() - begin, ostler.scaled(0.5))
+        self.assertEqual(daemon.await_end(ostler.scaled(3)).status, 0)
+
+    def test_full_house_stops_and_lets_the_waiting_go(self):
+        daemon = self.start_daemon({"echo": ostler.service("echo", self.mixin, max_requests=2)})
+        inside = self.fleet(daemon, 2)
+        inside.ping_pong(1, 5)
+        waiting = self.fleet(daemon, 5)
+        daemon.send_signal()
+        inside.run(inside.all_ended, 2)
+        waiting.run(waiting.all_ended, 2)
+        self.assert_ends_soon_after(daemon, time.monotonic())
+
+
+class StopEvented(ConcurrentStopCases, ostler.TestCase):
+    mixin = "evented"
+
+
+class StopInline(StopCases, ostler.TestCase):
+    mixin = "inline"
+
+    def test_clients_that_wait_for_their_turn_are_let_go(self):
+        daemon = self.start_echo()
+        inside = self.fleet(daemon, 1)
+        inside.ping_pong(1, 5)
+        waiting = self.fleet(daemon, 5)
+        daemon.send_signal()
+        inside.run(inside.all_ended, 2)
+        waiting.run(waiting.all_ended, 2)
+        self.assertEqual(inside.clients[0].end, "eof")
+        self.assert_ends_soon_after(daemon, time.monotonic())
+
+
+class StopUnderThreading(ConcurrentStopCases, ostler.TestCase):
+    mixin = "threading"
+
+
+class StopOnFibers(ConcurrentStopCases, ostler.TestCase):
+    mixin = "fibers"
+
+
+class StopOfSeveralServices(ostler.TestCase):
+    def test_every_service_of_a_daemon_stops_gracefully(self):
+        daemon = self.start_daemon({mixin: ostler.service("echo", mixin)
+                                    for mixin in ("evented", "threading", "fibers")})
+        talking = [self.connect(daemon, name) for name in daemon.addresses]
+        for client in talking:
+            clients.ask(client, b"hello\n")
+        begin = time.monotonic()
+        daemon.send_signal()
+        for client in talking:
+            self.assertTrue(clients.ended(client, ostler.scaled(1)))
+            client.close()
+        self.assertEqual(daemon.await_end(ostler.scaled(5)).status, 0)
+        self.assertLess(time.monotonic() - begin, ostler.scaled(1))
+
+
+if __name__ == "__main__":
+    unittest.main()
