@@ -39,6 +39,9 @@ from machine import (KIB, MIB, SANITIZED, SLOW, allow_many_descriptors, becomes_
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("OSTLER_BIN") or ROOT / "build/dev/bin")
 
+CONCURRENT = ("evented", "threading", "fibers")
+MIXINS = (*CONCURRENT, "inline")  # inline serves one client at a time
+
 LOOPBACK4 = "tcp:127.0.0.1:0"
 LOOPBACK6 = "tcp:[::1]:0"
 
@@ -304,10 +307,12 @@ class TestCase(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         return pathlib.Path(directory.name)
 
-    def assert_back_to(self, daemon, descriptors, threads=None, within=10):
-        """The daemon gives back what it opened and started."""
+    def assert_back_to(self, daemon, descriptors, within=10):
+        """The daemon gives back what it opened."""
         wait_until(lambda: daemon.descriptors() <= descriptors, scaled(within),
                    f"descriptors back to {descriptors}, from {daemon.descriptors()}")
-        if threads is not None:
-            wait_until(lambda: daemon.threads() <= threads, scaled(within),
-                       f"threads back to {threads}, from {daemon.threads()}")
+
+    def assert_threads_back_to(self, daemon, threads, within=15):
+        """The daemon's threads end when they are idle (after 10 s)."""
+        wait_until(lambda: daemon.threads() <= threads, scaled(within),
+                   f"threads back to {threads}, from {daemon.threads()}")

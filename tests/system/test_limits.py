@@ -74,8 +74,8 @@ class LimitCases:
         for _ in range(10):
             self.waiting_client(daemon)
         cpu, lines = daemon.cpu_seconds(), daemon.log_lines()
-        daemon.stays_alive(1.0)
-        self.assertLessEqual(daemon.cpu_seconds() - cpu, ostler.scaled(0.05))
+        daemon.stays_alive(0.5)
+        self.assertLessEqual(daemon.cpu_seconds() - cpu, ostler.scaled(0.025))
         self.assertLessEqual(daemon.log_lines() - lines, 2)
 
     def test_waiting_client_that_gave_up_costs_nobody_a_place(self):

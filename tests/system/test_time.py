@@ -155,13 +155,6 @@ class TimeCases:
         self.assertEqual(len(clients.read_to_end(self.connect(daemon))), 4)
         self.assertLess(time.monotonic() - begin, ostler.scaled(0.2))
 
-    def test_client_that_keeps_its_end_open_is_let_go_after_two_seconds(self):
-        daemon = self.start_time()
-        descriptors = daemon.descriptors()
-        lingering = self.connect(daemon)
-        self.assertEqual(len(clients.read_to_end(lingering)), 4)
-        self.assert_back_to(daemon, descriptors, within=2.5)
-
 
 class TimeEvented(TimeCases, ostler.TestCase):
     mixin = "evented"
@@ -209,6 +202,16 @@ class TimeUnderThreading(TimeCases, ostler.TestCase):
 
 class TimeOnFibers(TimeCases, ostler.TestCase):
     mixin = "fibers"
+
+
+class TimeUnderEveryMixin(ostler.TestCase):
+    def test_client_that_keeps_its_end_open_is_let_go_after_two_seconds(self):
+        daemons = [self.start_daemon({"time": ostler.service("time", mixin)}) for mixin in ostler.MIXINS]
+        descriptors = [daemon.descriptors() for daemon in daemons]
+        for daemon in daemons:
+            self.assertEqual(len(clients.read_to_end(self.connect(daemon))), 4)
+        for daemon, before in zip(daemons, descriptors):
+            self.assert_back_to(daemon, before, within=2.5)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
-"""timeout closes who is silent, deadline who is slow, on the dot, under every mix-in."""
+"""timeout closes who is silent, deadline who is slow, on the dot, under every mix-in.
+
+These tests mostly wait. So each has a daemon per mix-in, and waits for all at once."""
 
 import os
 import pathlib
+import select
+import socket
 import sys
 import time
 import unittest
@@ -10,145 +14,162 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import clients  # noqa: E402
 import ostler  # noqa: E402
-from ostler import KIB, MIB  # noqa: E402
+from ostler import CONCURRENT, KIB, MIB, MIXINS  # noqa: E402
 
 LIMIT = 0.5
 TOLERANCE = ostler.scaled(0.020)
 
 
-class TimeoutCases:
-    mixin = None
+class Timed:
+    """A client, when its time began, and when its stream ended."""
 
-    def start_echo(self, **settings):
-        return self.start_daemon({"echo": ostler.service("echo", self.mixin, **settings)})
+    def __init__(self, mixin, client, begin):
+        self.mixin, self.client, self.begin = mixin, client, begin
+        self.received = b""
+        self.end = None
 
-    def assert_ends_on_the_dot(self, client, begin, after=LIMIT):
-        """The stream ends, cleanly, that long after begin."""
-        self.assertTrue(clients.ended(client, after + ostler.scaled(2)), "it was not closed, or a byte came")
-        self.assertAlmostEqual(time.monotonic() - begin, after, delta=TOLERANCE)
+    @property
+    def seconds(self):
+        return self.end - self.begin
 
-    def drip(self, client, seconds, byte=b"."):
-        """Send a byte each 100 ms and read it back, until the end comes or seconds
-        have passed. Returns how many came back, and whether the end came."""
+
+class Timeouts(ostler.TestCase):
+    def start_each(self, mixins=MIXINS, **settings):
+        """A daemon for each mix-in, by its name."""
+        return {mixin: self.start_daemon({"echo": ostler.service("echo", mixin, **settings)}) for mixin in mixins}
+
+    def start_and_connect(self, mixins=MIXINS, count=1, **settings):
+        daemons = self.start_each(mixins, **settings)
+        timed = []
+        for mixin, daemon in list(daemons.items()) * count:
+            begin = time.monotonic()
+            timed.append(Timed(mixin, self.connect(daemon), begin))
+        return timed
+
+    def receive(self, timed, until):
+        """Take note of what comes, and of who ends, until then or until all have ended."""
+        by_descriptor = {one.client.fileno(): one for one in timed if one.end is None}
+        poll = select.poll()
+        for descriptor in by_descriptor:
+            poll.register(descriptor, select.POLLIN)
+        while by_descriptor and time.monotonic() < until:
+            for descriptor, _ in poll.poll(max(0, until - time.monotonic()) * 1000):
+                one = by_descriptor[descriptor]
+                data = one.client.recv(4096)
+                one.received += data
+                if not data:
+                    one.end = time.monotonic()
+                    poll.unregister(descriptor)
+                    del by_descriptor[descriptor]
+
+    def drip(self, timed, seconds):
+        """Each sends a byte each 100 ms, as long as it is not closed; what each sent."""
+        sent = dict.fromkeys(timed, b"")
         begin = time.monotonic()
-        count = 0
-        while True:
-            client.sendall(byte)
-            if client.recv(1) != byte:
-                return count, True
-            count += 1
-            next_byte = begin + count * 0.1
-            if clients.hears_something(client, max(0, next_byte - time.monotonic())):
-                return count, client.recv(1) == b""
-            if time.monotonic() - begin > seconds:
-                return count, False
+        for tick in range(1, round(seconds * 10) + 1):
+            for one in timed:
+                if one.end is None:
+                    one.client.sendall(b"%d" % (tick % 10))
+                    sent[one] += b"%d" % (tick % 10)
+            self.receive(timed, begin + tick * 0.1)
+        return sent
+
+    def assert_end_on_the_dot(self, timed, after=LIMIT):
+        """Each stream ends, cleanly, that long after its time began."""
+        self.receive(timed, time.monotonic() + after + ostler.scaled(2))
+        for one in timed:
+            with self.subTest(mixin=one.mixin):
+                self.assertIsNotNone(one.end, "it was not closed")
+                self.assertAlmostEqual(one.seconds, after, delta=TOLERANCE)
 
     def test_silent_client_is_closed_after_its_timeout(self):
-        daemon = self.start_echo(timeout=LIMIT)
-        begin = time.monotonic()
-        self.assert_ends_on_the_dot(self.connect(daemon), begin)
+        self.assert_end_on_the_dot(self.start_and_connect(timeout=LIMIT))
+
+    def test_100_silent_clients_are_closed_each_in_its_time(self):
+        self.assert_end_on_the_dot(self.start_and_connect(CONCURRENT, 100, timeout=LIMIT))
 
     def test_timeout_counts_from_the_last_byte(self):
-        client = self.connect(self.start_echo(timeout=LIMIT))
-        self.assertFalse(clients.hears_something(client, 0.3))
-        begin = time.monotonic()
-        self.assertEqual(clients.ask(client, b"awake\n"), b"awake\n")
-        self.assert_ends_on_the_dot(client, begin)
+        timed = self.start_and_connect(timeout=LIMIT)
+        self.receive(timed, time.monotonic() + 0.3)
+        for one in timed:
+            one.begin = time.monotonic()
+            one.client.sendall(b"awake")
+        self.assert_end_on_the_dot(timed)
+        self.assertEqual({one.received for one in timed}, {b"awake"})
 
     def test_client_that_drips_outlives_the_timeout(self):
-        client = self.connect(self.start_echo(timeout=LIMIT))
-        count, ended = self.drip(client, 1.0)
-        self.assertFalse(ended)
-        self.assertGreater(count, 5)
+        timed = self.start_and_connect(timeout=LIMIT)
+        sent = self.drip(timed, 1.0)
+        for one in timed:
+            with self.subTest(mixin=one.mixin):
+                self.assertIsNone(one.end)
+                self.assertEqual(one.received, sent[one])
 
     def test_client_that_drips_is_closed_at_the_deadline(self):
-        daemon = self.start_echo(deadline=LIMIT)
-        begin = time.monotonic()
-        _, ended = self.drip(self.connect(daemon), ostler.scaled(2))
-        self.assertTrue(ended)
-        self.assertAlmostEqual(time.monotonic() - begin, LIMIT, delta=TOLERANCE)
+        timed = self.start_and_connect(deadline=LIMIT)
+        sent = self.drip(timed, 0.4)  # the fifth byte would race the deadline
+        self.assert_end_on_the_dot(timed)
+        self.assertEqual([one.received for one in timed], [sent[one] for one in timed])
 
     def test_silent_client_is_closed_at_the_deadline(self):
-        daemon = self.start_echo(deadline=LIMIT)
-        begin = time.monotonic()
-        self.assert_ends_on_the_dot(self.connect(daemon), begin)
+        self.assert_end_on_the_dot(self.start_and_connect(deadline=LIMIT))
 
     def test_deadline_comes_first_when_it_is_the_shorter_one(self):
-        daemon = self.start_echo(deadline=LIMIT, timeout=30.0)
-        begin = time.monotonic()
-        self.assert_ends_on_the_dot(self.connect(daemon), begin)
+        self.assert_end_on_the_dot(self.start_and_connect(deadline=LIMIT, timeout=30.0))
 
     def test_timeout_comes_first_when_it_is_the_shorter_one(self):
-        daemon = self.start_echo(deadline=30.0, timeout=LIMIT)
-        begin = time.monotonic()
-        self.assert_ends_on_the_dot(self.connect(daemon), begin)
-
-    def test_client_that_never_reads_is_closed_after_the_timeout(self):
-        daemon = self.start_echo(timeout=LIMIT)
-        descriptors = daemon.descriptors()
-        with clients.Fleet(daemon.address(), 1, reads=False, send_buffer=64 * KIB, receive_buffer=64 * KIB) as fleet:
-            fleet.clients[0].say(os.urandom(16 * MIB))
-            fleet.run_until_stalled(0.1, 10)
-            # the close that is at most two seconds long comes after it
-            self.assert_back_to(daemon, descriptors, within=LIMIT + 2.5)
-
-    def test_client_that_half_closed_and_does_not_read_is_closed_after_the_timeout(self):
-        daemon = self.start_echo(timeout=LIMIT)
-        descriptors = daemon.descriptors()
-        with clients.Fleet(daemon.address(), 1, reads=False, receive_buffer=16 * KIB) as fleet:
-            fleet.clients[0].say(os.urandom(16 * MIB))
-            fleet.run_until_stalled(0.1, 10)
-            fleet.clients[0].socket.shutdown(1)
-            self.assert_back_to(daemon, descriptors, within=LIMIT + 2.5)
-
-    def test_place_of_a_silent_client_goes_to_the_next_one(self):
-        limit = {} if self.mixin == "inline" else {"max_requests": 1}
-        daemon = self.start_echo(timeout=LIMIT, **limit)
-        begin = time.monotonic()
-        silent, waiting = self.connect(daemon), self.connect(daemon)
-        waiting.sendall(b"next\n")
-        self.assertEqual(clients.read_exactly(waiting, 5), b"next\n")
-        self.assertAlmostEqual(time.monotonic() - begin, LIMIT, delta=TOLERANCE)
-        self.assertTrue(clients.ended(silent, ostler.scaled(0.1)))
-
-    def test_timeouts_are_no_errors_in_the_log(self):
-        daemon = self.start_echo(timeout=0.05)
-        lines = daemon.log_lines()
-        for _ in range(10):
-            self.assertTrue(clients.ended(self.connect(daemon), ostler.scaled(2)))
-        self.assertLessEqual(daemon.log_lines() - lines, 2)
-
-
-class ConcurrentTimeoutCases(TimeoutCases):
-    def test_100_silent_clients_are_closed_each_in_its_time(self):
-        daemon = self.start_echo(timeout=LIMIT)
-        silent = [(time.monotonic(), self.connect(daemon)) for _ in range(100)]
-        for begin, client in silent:
-            self.assert_ends_on_the_dot(client, begin)
+        self.assert_end_on_the_dot(self.start_and_connect(deadline=30.0, timeout=LIMIT))
 
     def test_busy_client_outlives_the_timeout_of_a_silent_one(self):
-        daemon = self.start_echo(timeout=LIMIT)
+        daemons = self.start_each(CONCURRENT, timeout=LIMIT)
         begin = time.monotonic()
-        silent, busy = self.connect(daemon), self.connect(daemon)
-        self.drip(busy, LIMIT - 0.15)
-        self.assert_ends_on_the_dot(silent, begin)
-        self.assertEqual(clients.ask(busy, b"still here\n"), b"still here\n")
+        silent = [Timed(mixin, self.connect(daemon), begin) for mixin, daemon in daemons.items()]
+        busy = [Timed(mixin, self.connect(daemon), begin) for mixin, daemon in daemons.items()]
+        self.drip(busy, 0.3)
+        self.assert_end_on_the_dot(silent)
+        self.assertEqual([one.end for one in busy], [None] * len(busy))
 
+    def test_place_of_a_silent_client_goes_to_the_next_one(self):
+        daemons = {**self.start_each(CONCURRENT, timeout=LIMIT, max_requests=1),
+                   **self.start_each(["inline"], timeout=LIMIT)}
+        begin = time.monotonic()
+        silent = [Timed(mixin, self.connect(daemon), begin) for mixin, daemon in daemons.items()]
+        waiting = [self.connect(daemon) for daemon in daemons.values()]
+        for client in waiting:
+            client.sendall(b"next\n")
+        self.assert_end_on_the_dot(silent)
+        for client in waiting:
+            self.assertTrue(clients.hears_something(client, ostler.scaled(0.1)))
+            self.assertEqual(clients.read_exactly(client, 5), b"next\n")
 
-class TimeoutsEvented(ConcurrentTimeoutCases, ostler.TestCase):
-    mixin = "evented"
+    def assert_never_reading_is_closed(self, leave):
+        """The end is not seen by who does not read; its descriptor is given back. The
+        closing, of at most two seconds, comes on top of the time-out."""
+        daemons = self.start_each(timeout=LIMIT)
+        descriptors = {mixin: daemon.descriptors() for mixin, daemon in daemons.items()}
+        for daemon in daemons.values():
+            fleet = clients.Fleet(daemon.address(), 1, reads=False, send_buffer=64 * KIB, receive_buffer=64 * KIB)
+            self.addCleanup(fleet.close)
+            fleet.clients[0].say(os.urandom(8 * MIB))
+            fleet.run_until_stalled(0.05, 10)
+            leave(fleet.clients[0].socket)
+        for mixin, daemon in daemons.items():
+            with self.subTest(mixin=mixin):
+                self.assert_back_to(daemon, descriptors[mixin], within=LIMIT + 2.5)
 
+    def test_client_that_never_reads_is_closed_after_the_timeout(self):
+        self.assert_never_reading_is_closed(lambda _: None)
 
-class TimeoutsInline(TimeoutCases, ostler.TestCase):
-    mixin = "inline"
+    def test_client_that_half_closed_and_never_reads_is_closed_after_the_timeout(self):
+        self.assert_never_reading_is_closed(lambda client: client.shutdown(socket.SHUT_WR))
 
-
-class TimeoutsUnderThreading(ConcurrentTimeoutCases, ostler.TestCase):
-    mixin = "threading"
-
-
-class TimeoutsOnFibers(ConcurrentTimeoutCases, ostler.TestCase):
-    mixin = "fibers"
+    def test_timeouts_are_no_errors_in_the_log(self):
+        for mixin, daemon in self.start_each(timeout=0.05).items():
+            with self.subTest(mixin=mixin):
+                lines = daemon.log_lines()
+                for _ in range(10):
+                    self.assertTrue(clients.ended(self.connect(daemon), ostler.scaled(2)))
+                self.assertLessEqual(daemon.log_lines() - lines, 2)
 
 
 if __name__ == "__main__":

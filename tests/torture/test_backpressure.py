@@ -34,7 +34,7 @@ class BackpressureCases:
         self.addCleanup(fleet.close)
         for client in fleet.clients:
             client.pour(64 * MIB)
-        fleet.run_until_stalled(0.5, 30)
+        fleet.run_until_stalled(0.15, 30)  # the kernel's first window probe comes after 0.2 s
         return fleet
 
     @ostler.unless_sanitized

@@ -30,9 +30,11 @@ class ValgrindCases:
         """It ends after a SIGTERM, which the test may have sent already."""
         if not signalled:
             daemon.send_signal()
-        self.assertEqual(daemon.await_end(PATIENCE).status, 0, "99: valgrind found errors")
-        self.assertIn("ERROR SUMMARY: 0 errors", daemon.log())
-        self.assertNotIn("client switching stacks", daemon.log())
+        daemon.await_end(PATIENCE)
+        log = daemon.log()
+        if "ERROR SUMMARY: 0 errors" not in log:
+            self.fail("valgrind found errors; the first:\n" + log[log.find("=="):][:4000])
+        self.assertNotIn("client switching stacks", log)
 
     def start_echo(self, **settings):
         return self.start_valgrind({"echo": ostler.service("echo", self.mixin, timeout=30.0, **settings)},

@@ -1,0 +1,147 @@
+/* Addresses: each is checked by the library itself, without binding anything, and
+ * no two may be the same: the second bind() would fail, or with SO_REUSEPORT the two
+ * services would share their clients by chance. Port 0 is never the same. */
+#include "daemon/listen.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ostler/address.h>
+
+#include "daemon/tree.h"
+
+/* How many addresses a value has; a string is one. */
+static size_t count_of(const config_setting_t *listen)
+{
+    return config_setting_is_aggregate(listen) ? (size_t)config_setting_length(listen) : 1;
+}
+
+static const config_setting_t *element(const config_setting_t *listen, size_t index)
+{
+    return config_setting_is_aggregate(listen) ? config_setting_get_elem(listen, (unsigned)index) : listen;
+}
+
+static int check_address(const config_setting_t *s, struct ost_report *report)
+{
+    const char *text = config_setting_get_string(s), *problem;
+
+    if (!text) {
+        ost_report(report, ost_tree_line(s), "listen holds something that is no text; an address stands in quotes");
+        return -EINVAL;
+    }
+    problem = ostler_address_problem(text);
+    if (!problem)
+        return 0;
+    ost_report(report, ost_tree_line(s), "\"%.60s\" is no address to listen on: %s", text, problem);
+    return -EINVAL;
+}
+
+int ost_listen_read(struct ost_conf_service *service, struct ost_report *report)
+{
+    size_t count = count_of(service->listen);
+    const char **addresses = calloc(count + 1, sizeof(*addresses));
+    int error = addresses ? 0 : -ENOMEM;
+
+    service->options.addresses = addresses;
+    if (count == 0) {
+        ost_report(report, ost_tree_line(service->listen),
+                   "listen is empty; it needs an address, such as \"tcp:127.0.0.1:7007\"");
+        return -EINVAL;
+    }
+    for (size_t i = 0; addresses && i < count; i++) {
+        const config_setting_t *s = element(service->listen, i);
+
+        if (check_address(s, report) < 0)
+            error = -EINVAL;
+        addresses[i] = config_setting_get_string(s);
+    }
+    return error;
+}
+
+/* Where an address stands. */
+struct place {
+    char text[OSTLER_ADDRESS_TEXT]; /* as the library writes it: [0::1] is [::1] */
+    unsigned line;
+    unsigned order; /* in the file */
+    const char *service;
+};
+
+static int compare(const void *a, const void *b)
+{
+    const struct place *p = a, *q = b;
+    int text = strcmp(p->text, q->text);
+
+    return text ? text : (p->order > q->order) - (p->order < q->order);
+}
+
+/* Note where an address stands, unless it has port 0: return how many places that is, or -errno. */
+static int note(struct place *out, const config_setting_t *s)
+{
+    struct ostler_address *address;
+    int r = ostler_address_parse(&address, config_setting_get_string(s));
+
+    if (r < 0)
+        return r;
+    r = ostler_address_text(address, out->text, sizeof(out->text));
+    if (r >= 0)
+        r = ostler_address_port(address) != 0;
+    ostler_address_free(address);
+    out->line = ost_tree_line(s);
+    return r;
+}
+
+static int note_service(struct place *places, size_t *count, const struct ost_conf_service *service)
+{
+    for (size_t i = 0; i < count_of(service->listen); i++) {
+        struct place *place = &places[*count];
+        int r = note(place, element(service->listen, i));
+
+        if (r < 0)
+            return r;
+        place->order = (unsigned)*count;
+        place->service = service->name;
+        *count += (size_t)r;
+    }
+    return 0;
+}
+
+static int note_all(struct place *places, size_t *count, const struct ost_conf *conf)
+{
+    int error = 0;
+
+    for (size_t i = 0; i < conf->count && error == 0; i++)
+        error = note_service(places, count, &conf->services[i]);
+    return error;
+}
+
+static int compare_all(struct place *places, size_t count, struct ost_report *report)
+{
+    int error = 0;
+
+    qsort(places, count, sizeof(*places), compare);
+    for (size_t i = 1; i < count; i++)
+        if (strcmp(places[i - 1].text, places[i].text) == 0) {
+            ost_report(report, places[i].line, "%s stands in line %u already, for %.60s: list an address once",
+                       places[i].text, places[i - 1].line, places[i - 1].service);
+            error = -EINVAL;
+        }
+    return error;
+}
+
+int ost_listen_check_twice(const struct ost_conf *conf, struct ost_report *report)
+{
+    size_t room = 0, count = 0;
+    struct place *places;
+    int error;
+
+    for (size_t i = 0; i < conf->count; i++)
+        room += count_of(conf->services[i].listen);
+    places = calloc(room + 1, sizeof(*places));
+    error = places ? note_all(places, &count, conf) : -ENOMEM;
+    if (error == 0)
+        error = compare_all(places, count, report);
+    free(places);
+    return error;
+}

@@ -1,0 +1,15 @@
+/* The addresses of services. */
+#ifndef OST_DAEMON_LISTEN_H
+#define OST_DAEMON_LISTEN_H
+
+#include "daemon/conf.h"
+#include "daemon/report.h"
+
+/* Check service->listen, and make service->options.addresses of it, to be freed.
+ * 0, -EINVAL after reports, or -ENOMEM. */
+int ost_listen_read(struct ost_conf_service *service, struct ost_report *report);
+
+/* Refuse an address that stands in the file twice. 0, -EINVAL after reports, or -ENOMEM. */
+int ost_listen_check_twice(const struct ost_conf *conf, struct ost_report *report);
+
+#endif

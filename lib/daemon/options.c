@@ -1,0 +1,82 @@
+/* The one table of what can stand in a configuration file. Parsing (value.c),
+ * checking, messages and -l (catalogue.c) all go by it: a new setting is a line here,
+ * and a member of struct ostler_server_options that it fills. */
+#include "daemon/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <ostler/reactor.h>
+
+#include "daemon/conf.h"
+
+enum { YEAR = 365 * 24 * 60 * 60, DAY = 24 * 60 * 60, KIB = 1024, GIB = 1 << 30 };
+
+#define SERVICE(member) offsetof(struct ost_conf_service, member)
+#define OPTION(member) offsetof(struct ost_conf_service, options.member)
+#define FILE_(member) offsetof(struct ost_conf, member)
+
+const struct ost_option ost_service_options[] = {
+    { "handler", OST_OPTION_TEXT, SERVICE(handler_name), 0, 0, 0, NULL, "what answers; see the handlers" },
+    { "listen", OST_OPTION_ADDRESSES, SERVICE(listen), 0, 0, 0, NULL, "where; port 0 takes a free one" },
+    { "mixin", OST_OPTION_TEXT, SERVICE(mixin_name), 0, 0, 0, "evented, if the handler can; else threading",
+      "where the handler runs; see the mix-ins" },
+    { "max_requests", OST_OPTION_COUNT, OPTION(max_requests), 1, 1000000, 0,
+      "threading 256, fibers 10000, evented 65536", "connections at once; more wait in the kernel" },
+    { "stack_size", OST_OPTION_BYTES, OPTION(stack_size), 16 * KIB, GIB, 0, "262144",
+      "stack of a thread or fiber" },
+    { "backlog", OST_OPTION_COUNT, OPTION(backlog), 1, 65535, 0, "the system's most",
+      "connections that wait in the kernel" },
+    { "timeout", OST_OPTION_SECONDS, OPTION(timeout_ms), 0, YEAR, OSTLER_NEVER, "300.0",
+      "without a byte moving, until a connection is closed; 0: for ever" },
+    { "deadline", OST_OPTION_SECONDS, OPTION(deadline_ms), 0, YEAR, OSTLER_NEVER, "0",
+      "for a whole connection; 0: for ever" },
+    { "max_input", OST_OPTION_BYTES, OPTION(max_input), 1, GIB, 0, "65536",
+      "evented: unused input of a connection, until it is closed" },
+    { "max_output", OST_OPTION_BYTES, OPTION(max_output), 256, GIB, 0, "1048576",
+      "evented: unsent output of a connection, until it is closed" },
+    { "reuse_address", OST_OPTION_SWITCH_OFF, OPTION(no_reuse_address), 0, 0, 0, "true",
+      "SO_REUSEADDR: start again at once where old connections still linger" },
+    { "reuse_port", OST_OPTION_SWITCH, OPTION(reuse_port), 0, 0, 0, "false",
+      "SO_REUSEPORT: several processes share the address" },
+    { "disable_nagle", OST_OPTION_SWITCH, OPTION(disable_nagle), 0, 0, 0, "false",
+      "TCP_NODELAY: small writes leave at once" },
+    { 0 },
+};
+
+const struct ost_option ost_file_options[] = {
+    { "log_level", OST_OPTION_TEXT, FILE_(log_level_name), 0, 0, 0, "info", "error, warning, info or debug" },
+    { "stop_timeout", OST_OPTION_SECONDS, FILE_(stop_timeout_ms), 0, DAY, 1, "10.0",
+      "that connections have to finish when the daemon stops; 0: none" },
+    { "services", OST_OPTION_GROUP, FILE_(group), 0, 0, 0, NULL, "a group of services, each with a name" },
+    { 0 },
+};
+
+const struct ost_option *ost_option_find(const struct ost_option *table, const char *name)
+{
+    for (; table->name; table++)
+        if (strcmp(table->name, name) == 0)
+            return table;
+    return NULL;
+}
+
+void ost_option_expects(const struct ost_option *o, char phrase[OST_OPTION_PHRASE])
+{
+    static const char *const words[] = {
+        [OST_OPTION_TEXT] = "text in quotes",
+        [OST_OPTION_ADDRESSES] = "an address in quotes, or some: [\"tcp:127.0.0.1:7\", \"tcp:[::1]:7\"]",
+        [OST_OPTION_GROUP] = "a group { }",
+        [OST_OPTION_COUNT] = "a whole number",
+        [OST_OPTION_BYTES] = "a number of bytes",
+        [OST_OPTION_SECONDS] = "a number of seconds",
+        [OST_OPTION_SWITCH] = "true or false",
+        [OST_OPTION_SWITCH_OFF] = "true or false",
+        [OST_OPTION_NUMBER] = "a whole number",
+        [OST_OPTION_FRACTION] = "a number",
+    };
+
+    if (o->max)
+        snprintf(phrase, OST_OPTION_PHRASE, "%s from %ld to %ld", words[o->type], o->min, o->max);
+    else
+        snprintf(phrase, OST_OPTION_PHRASE, "%s", words[o->type]);
+}

@@ -1,0 +1,26 @@
+/* The echo protocol, RFC 862: whatever is received is sent back, until the peer
+ * ends. Twice: for straight-line mix-ins, and for the reactor. */
+#include "handlers.h"
+
+static int echo_handle(struct ostler_stream *s)
+{
+    char buf[4096];
+    ssize_t n;
+
+    while ((n = ostler_stream_read(s, buf, sizeof(buf))) > 0) {
+        int r = ostler_stream_write(s, buf, (size_t)n);
+        if (r < 0)
+            return r;
+    }
+    return (int)n;
+}
+
+static ssize_t echo_on_data(struct ostler_conn *c, const void *data, size_t n)
+{
+    int r = ostler_conn_write(c, data, n);
+
+    return r < 0 ? r : (ssize_t)n;
+}
+
+const struct ostler_stream_handler echo_stream = { .handle = echo_handle };
+const struct ostler_conn_handler echo_conn = { .on_data = echo_on_data };
