@@ -65,8 +65,9 @@ static void on_discard_timeout(struct ost_timer *timer)
     struct ostler_request *r = OST_CONTAINER(timer, struct ostler_request, timer);
     struct ostler_reactor *reactor = r->owner->reactor;
 
+    /* There is no event for "all has been acknowledged": look again in a while. */
     if (ost_reactor_now(reactor) < r->linger_end && ost_socket_has_unsent(r->watch.fd)) {
-        ost_timer_set(timer, reactor, r->linger_end);
+        ost_request_close_sooner(r);
         return;
     }
     if (recv(r->watch.fd, reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT) < 0)

@@ -66,8 +66,8 @@ static void give_up(struct ostler_server *s)
         if (logged++ >= HOLDERS_LOGGED)
             break;
         ostler_address_text(&OST_CONTAINER(node, struct ostler_request, node)->peer, peer, sizeof(peer));
-        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: %s: its handler still runs although it was cut off",
-                   s->name, peer);
+        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR,
+                         "%s: %s: its handler still runs although it was cut off", s->name, peer);
     }
     s->result = -ETIMEDOUT;
     finish(s);

@@ -283,8 +283,9 @@ class TestCase(unittest.TestCase):
             return super().run(result)
         finally:
             faulthandler.cancel_dump_traceback_later()
+            failed = len(result.failures) + len(result.errors) > problems
             for daemon in self._daemons:
-                if len(result.failures) + len(result.errors) > problems:
+                if failed:
                     print(f"\n{self.id()} failed\n{daemon.log_tail()}", file=sys.stderr)
                 daemon.remove()
 

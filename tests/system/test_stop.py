@@ -117,6 +117,44 @@ class StopCases:
         self.assertEqual((client.end, client.came_back()), ("eof", 200 * KIB))
         self.assert_ends_soon_after(daemon, fleet.last_answer)
 
+    def client_with_answer_on_its_way(self, daemon, size=100 * KIB):
+        """One whose whole answer the daemon has handed to the kernel, which cannot
+        deliver it before the client reads."""
+        fleet = self.fleet(daemon, 1, reads=False, receive_buffer=16 * KIB)
+        fleet.clients[0].say(os.urandom(size))
+        fleet.run_until_stalled(0.1, 10)
+        return fleet, fleet.clients[0]
+
+    def test_answer_that_is_read_late_delays_the_end_by_no_more_than_a_second(self):
+        daemon = self.start_echo()
+        fleet, client = self.client_with_answer_on_its_way(daemon)
+        self.term_and_await_refusal(daemon)
+        daemon.stays_alive(0.5)
+        self.read_everything(fleet)
+        self.assertEqual((client.end, client.came_back()), ("eof", 100 * KIB))
+        self.assert_ends_soon_after(daemon, fleet.last_answer)
+
+    def test_client_that_resets_during_a_stop_delays_the_end_by_no_more_than_a_second(self):
+        daemon = self.start_echo()
+        fleet, client = self.client_with_answer_on_its_way(daemon)
+        self.term_and_await_refusal(daemon)
+        fleet.drop(client, with_reset=True)
+        self.assert_ends_soon_after(daemon, time.monotonic())
+
+    def test_client_that_goes_away_during_a_stop_delays_the_end_by_no_more_than_a_second(self):
+        daemon = self.start_echo()
+        fleet, client = self.client_with_answer_on_its_way(daemon)
+        self.term_and_await_refusal(daemon)
+        fleet.drop(client)
+        self.assert_ends_soon_after(daemon, time.monotonic())
+
+    def test_answer_that_is_read_after_the_end_has_been_delivered(self):
+        daemon = self.start_echo()
+        fleet, client = self.client_with_answer_on_its_way(daemon)
+        self.assertEqual(daemon.stop(seconds=daemon.stop_timeout).status, 0)
+        self.read_everything(fleet)
+        self.assertEqual((client.end, client.came_back()), ("eof", 100 * KIB))
+
     def test_new_connections_are_refused_while_an_old_one_is_served(self):
         daemon = self.start_echo()
         fleet, client = self.stalled_client(daemon)

@@ -2,6 +2,7 @@
 
 These tests mostly wait. So each has a daemon per mix-in, and waits for all at once."""
 
+import math
 import os
 import pathlib
 import select
@@ -30,7 +31,7 @@ class Timed:
 
     @property
     def seconds(self):
-        return self.end - self.begin
+        return math.inf if self.end is None else self.end - self.begin
 
 
 class Timeouts(ostler.TestCase):
@@ -77,16 +78,17 @@ class Timeouts(ostler.TestCase):
     def assert_end_on_the_dot(self, timed, after=LIMIT):
         """Each stream ends, cleanly, that long after its time began."""
         self.receive(timed, time.monotonic() + after + ostler.scaled(2))
-        for one in timed:
-            with self.subTest(mixin=one.mixin):
-                self.assertIsNotNone(one.end, "it was not closed")
-                self.assertAlmostEqual(one.seconds, after, delta=TOLERANCE)
+        for mixin in dict.fromkeys(one.mixin for one in timed):
+            with self.subTest(mixin=mixin):
+                times = [one.seconds for one in timed if one.mixin == mixin]
+                self.assertAlmostEqual(min(times), after, delta=TOLERANCE)
+                self.assertAlmostEqual(max(times), after, delta=TOLERANCE)
 
     def test_silent_client_is_closed_after_its_timeout(self):
         self.assert_end_on_the_dot(self.start_and_connect(timeout=LIMIT))
 
-    def test_100_silent_clients_are_closed_each_in_its_time(self):
-        self.assert_end_on_the_dot(self.start_and_connect(CONCURRENT, 100, timeout=LIMIT))
+    def test_30_silent_clients_are_closed_each_in_its_time(self):
+        self.assert_end_on_the_dot(self.start_and_connect(CONCURRENT, 30, timeout=LIMIT))
 
     def test_timeout_counts_from_the_last_byte(self):
         timed = self.start_and_connect(timeout=LIMIT)

@@ -1,6 +1,6 @@
 /* daemon.h: ostler_daemon_main() with services of the program's own. Each daemon runs in
  * a child process, as its documentation says: on the main thread, once. */
-#include "harness.h"
+#include "support/harness.h"
 
 #include <fcntl.h>
 #include <signal.h>

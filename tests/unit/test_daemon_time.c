@@ -1,5 +1,5 @@
 /* The time handler's number: RFC 868, right past 2036. */
-#include "harness.h"
+#include "support/harness.h"
 
 #include <time.h>
 
