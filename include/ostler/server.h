@@ -105,7 +105,8 @@ OSTLER_API int ostler_server_new(struct ostler_server **out, const struct ostler
 
 /** Close and free it. What still runs is ended as when a stop's time has run out,
  *  and this waits until it has ended. Not from a handler or callback of this
- *  server. NULL is fine. */
+ *  server, nor from anything else on the reactor while an inline handler of this
+ *  server waits (stop it first). NULL is fine. */
 OSTLER_API void ostler_server_free(struct ostler_server *server);
 
 /** Accept from now on, whenever the reactor runs. */

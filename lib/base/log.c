@@ -55,8 +55,8 @@ static void write_stderr(int level, const char *line)
     clock_gettime(CLOCK_REALTIME, &now);
     strftime(stamp, sizeof(stamp), "%FT%T", gmtime_r(&now.tv_sec, &tm));
     n = snprintf(text, sizeof(text), "%s.%03ldZ %s %s\n", stamp, now.tv_nsec / 1000000, name ? name : "log", line);
-    if (n < 0 || poll(&pfd, 1, 0) < 1 || !(pfd.revents & POLLOUT))
-        return;
+    if (n < 0 || poll(&pfd, 1, 0) < 1 || pfd.revents != POLLOUT)
+        return; /* it would block, or raise SIGPIPE */
     if (write(STDERR_FILENO, text, (size_t)n) < 0)
         return; /* there is nobody left to tell */
 }

@@ -123,8 +123,13 @@ int ost_socket_pending(int fd)
 
 bool ost_socket_has_unsent(int fd)
 {
+    struct tcp_info info = { 0 };
+    socklen_t length = sizeof(info);
     int n = 0;
 
+    /* A socket that was reset keeps the count of what it will never send. */
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_state == TCP_CLOSE)
+        return false;
     return ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0;
 }
 

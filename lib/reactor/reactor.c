@@ -143,15 +143,6 @@ void ost_reactor_settle(struct ostler_reactor *r)
     r->settling = false;
 }
 
-void ost_reactor_flush(struct ostler_reactor *r)
-{
-    do {
-        ost_post_take(r);
-        run_jobs(&r->soon);
-        run_jobs(&r->main);
-    } while (!ost_list_is_empty(&r->soon));
-}
-
 void ost_reactor_descriptor_freed(struct ostler_reactor *r)
 {
     struct ost_list *node;
@@ -160,46 +151,59 @@ void ost_reactor_descriptor_freed(struct ostler_reactor *r)
         ost_list_append(&r->soon, node);
 }
 
-static void run_hooks(struct ostler_reactor *r)
+/* Call visit for each node of list, which may meanwhile remove any of them. */
+static void visit_all(struct ostler_reactor *r, struct ost_list *list,
+                      void (*visit)(struct ostler_reactor *r, struct ost_list *node))
 {
-    struct ost_list *node, *next;
+    struct ost_list rest, *node;
 
-    OST_LIST_EACH(node, next, &r->hooks) {
-        struct ost_job *job = OST_CONTAINER(node, struct ost_job, node);
-
-        job->run(job);
+    ost_list_init(&rest);
+    while ((node = ost_list_take(list)))
+        ost_list_append(&rest, node);
+    while ((node = ost_list_take(&rest))) {
+        ost_list_append(list, node);
+        visit(r, node);
     }
+}
+
+static void run_hook(struct ostler_reactor *r, struct ost_list *node)
+{
+    struct ost_job *job = OST_CONTAINER(node, struct ost_job, node);
+
+    (void)r;
+    job->run(job);
+}
+
+static void tell_of_stop(struct ostler_reactor *r, struct ost_list *node)
+{
+    struct ost_stoppable *s = OST_CONTAINER(node, struct ost_stoppable, node);
+
+    if (r->stop_heeded == OST_ABORT)
+        s->abort(s);
+    else
+        s->stop(s);
 }
 
 /* Tell everything on the reactor of a stop that was asked for since. */
 static void heed_stop(struct ostler_reactor *r)
 {
     int asked = atomic_load(&r->stop_asked);
-    struct ost_list *node, *next;
 
     if (asked == r->stop_heeded)
         return;
     r->stop_heeded = asked;
-    OST_LIST_EACH(node, next, &r->stoppables) {
-        struct ost_stoppable *s = OST_CONTAINER(node, struct ost_stoppable, node);
-
-        if (asked == OST_ABORT)
-            s->abort(s);
-        else
-            s->stop(s);
-    }
-    ost_reactor_settle(r);
+    visit_all(r, &r->stoppables, tell_of_stop);
 }
 
 int ost_reactor_turn(struct ostler_reactor *r)
 {
+    ost_reactor_settle(r); /* what a handler that waits now has left to do */
     r->now = 0;
     if (event_base_loop(r->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
         return -EIO;
     ost_reactor_settle(r);
     heed_stop(r);
-    run_hooks(r);
-    ost_reactor_settle(r);
+    visit_all(r, &r->hooks, run_hook);
     return 0;
 }
 
@@ -207,7 +211,6 @@ static int run_loop(struct ostler_reactor *r, bool (*done)(void *arg), void *arg
 {
     int error = 0;
 
-    ost_reactor_settle(r);
     heed_stop(r);
     while (error == 0) {
         run_jobs(&r->main);
@@ -229,7 +232,11 @@ int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), voi
     r->running = true;
     atomic_store(&r->thread, (unsigned long)pthread_self());
     error = run_loop(r, done, arg);
+    error = error < 0 ? error : r->result;
     r->running = false;
+    r->result = 0;
+    r->stop_heeded = OST_RUN; /* a stop ends one run */
+    atomic_store(&r->stop_asked, OST_RUN);
     return error;
 }
 
@@ -242,18 +249,7 @@ static bool stopped(void *arg)
 
 int ostler_reactor_run(struct ostler_reactor *r)
 {
-    int error;
-
-    if (!r)
-        return -EINVAL;
-    error = ost_reactor_run_until(r, stopped, r);
-    if (error < 0)
-        return error;
-    error = r->result;
-    r->result = 0;
-    r->stop_heeded = OST_RUN;
-    atomic_store(&r->stop_asked, OST_RUN);
-    return error;
+    return r ? ost_reactor_run_until(r, stopped, r) : -EINVAL;
 }
 
 static int ask(struct ostler_reactor *r, int stop)

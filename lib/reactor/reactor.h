@@ -83,7 +83,8 @@ struct ostler_reactor {
 /* One turn, and what it left to do. 0 or -EIO. */
 int ost_reactor_turn(struct ostler_reactor *reactor);
 
-/* Run until done(arg), asked between turns. 0, -EBUSY or -EIO. */
+/* Run until done(arg), asked between turns. 0, -EBUSY, -EIO or what a server that gave
+ * up left as the result. */
 int ost_reactor_run_until(struct ostler_reactor *reactor, bool (*done)(void *arg), void *arg);
 
 /* The time of this turn, and the time it really is after a callback may have
@@ -97,10 +98,6 @@ void ost_reactor_main(struct ostler_reactor *reactor, struct ost_job *job);
 
 /* Run the soon jobs. Called when a callback is over. */
 void ost_reactor_settle(struct ostler_reactor *reactor);
-
-/* Run everything that waits to be run, without turning: what was posted, soon and
- * main jobs. For freeing things. */
-void ost_reactor_flush(struct ostler_reactor *reactor);
 
 /* One of our descriptors was closed: let those that lacked one try again. */
 void ost_reactor_descriptor_freed(struct ostler_reactor *reactor);

@@ -100,9 +100,15 @@ static void on_alarm(evutil_socket_t fd, short what, void *arg)
 
 int ost_timers_open(struct ostler_reactor *r)
 {
+    struct timeval some_time = { .tv_sec = 1 };
+
     r->alarm_due = OST_NEVER;
     r->alarm = event_new(r->base, -1, 0, on_alarm, r);
-    return r->alarm ? 0 : -ENOMEM;
+    /* Once now, so that libevent has the memory for it and cannot fail later. */
+    if (!r->alarm || event_add(r->alarm, &some_time) < 0)
+        return -ENOMEM;
+    event_del(r->alarm);
+    return 0;
 }
 
 void ost_timers_close(struct ostler_reactor *r)

@@ -34,6 +34,16 @@ static int check(const struct ost_stream *s)
     return 0;
 }
 
+/* What the handler is told of the end, or of an error. */
+static ssize_t report(struct ost_stream *s, ssize_t result)
+{
+    if (atomic_load(&s->request.cancelled))
+        result = -ECANCELED;
+    if (result < 0)
+        s->request.io_error = (int)result;
+    return result;
+}
+
 static ssize_t receive_parked(struct ost_stream *s, void *buffer, size_t n)
 {
     ssize_t got = give_others_a_turn(s);
@@ -64,7 +74,7 @@ static long receive_timeout(const struct ost_stream *s)
         return ms;
     if (s->receive_timeout > 0 && s->receive_timeout <= left)
         return s->receive_timeout;
-    return left / 2 + 1;
+    return s->receive_timeout < 0 ? left + 1 : left / 2 + 1;
 }
 
 static int arm_receive(struct ost_stream *s)
@@ -82,8 +92,6 @@ static int arm_receive(struct ost_stream *s)
 
 static ssize_t receive_blocking(struct ost_stream *s, void *buffer, size_t n)
 {
-    bool timed = s->deadline != OST_NEVER; /* else the option alone is the clock */
-    uint64_t due = timed ? ost_wait_due(s) : 0;
     ssize_t got;
 
     do {
@@ -92,22 +100,22 @@ static ssize_t receive_blocking(struct ost_stream *s, void *buffer, size_t n)
         if (error < 0)
             return error;
         got = ost_request_receive(&s->request, buffer, n, 0);
-        if (got == -EAGAIN)
-            s->receive_timeout = -1; /* too short, if it is to wait on: set it anew */
-    } while (got == -EAGAIN && timed && ost_clock_ms() < due);
-    return got == -EAGAIN ? -ETIMEDOUT : got;
+        if (got != -EAGAIN)
+            return got;
+        if (s->receive_timeout == s->timeout_ms)
+            return -ETIMEDOUT;
+        s->receive_timeout = -1; /* it was short for the deadline's sake: set it anew */
+    } while (ost_clock_ms() < s->deadline);
+    return -ETIMEDOUT;
 }
 
 ssize_t ost_channel_receive(struct ost_stream *s, void *buffer, size_t n)
 {
     ssize_t got = check(s);
 
-    if (got < 0)
-        return got;
-    got = s->parker ? receive_parked(s, buffer, n) : receive_blocking(s, buffer, n);
-    if (got <= 0 && atomic_load(&s->request.cancelled))
-        return -ECANCELED;
-    return got;
+    if (got == 0)
+        got = s->parker ? receive_parked(s, buffer, n) : receive_blocking(s, buffer, n);
+    return got <= 0 ? report(s, got) : got;
 }
 
 /* After a send that took sent bytes, or none: wait if the kernel is full. */
@@ -134,5 +142,5 @@ int ost_channel_send(struct ost_stream *s, const void *data, size_t n)
             n -= (size_t)sent;
         }
     }
-    return error < 0 && atomic_load(&s->request.cancelled) ? -ECANCELED : error;
+    return (int)(error < 0 ? report(s, error) : 0);
 }

@@ -70,8 +70,7 @@ static void on_discard_timeout(struct ost_timer *timer)
         ost_request_close_sooner(r);
         return;
     }
-    if (recv(r->watch.fd, reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT) < 0)
-        r->eof = true; /* nothing unread is left that would make close(2) a reset */
+    recv(r->watch.fd, reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT); /* unread, it would make close(2) a reset */
     release(r);
 }
 
@@ -79,8 +78,8 @@ void ost_request_close_sooner(struct ostler_request *r)
 {
     struct ostler_reactor *reactor = r->owner->reactor;
 
-    if (r->timer.fire == on_discard_timeout)
-        ost_timer_set(&r->timer, reactor, ost_reactor_now(reactor) + DISCARD_STOPPING_MS);
+    if (r->discarding)
+        ost_timer_set(&r->timer, reactor, ost_reactor_refresh(reactor) + DISCARD_STOPPING_MS);
 }
 
 /* Wait for the peer's end of file; after SHUT_RD, which hides it, for the time. */
@@ -88,7 +87,8 @@ static void discard(struct ostler_request *r)
 {
     struct ostler_reactor *reactor = r->owner->reactor;
 
-    r->linger_end = ost_reactor_now(reactor) + DISCARD_MS;
+    r->discarding = true;
+    r->linger_end = ost_reactor_refresh(reactor) + DISCARD_MS;
     r->watch.ready = on_discard;
     r->timer.fire = on_discard_timeout;
     ost_timer_set(&r->timer, reactor, r->linger_end);
@@ -105,7 +105,8 @@ static void end(struct ostler_request *r)
 
     r->closing = true;
     log_close(r);
-    owner->class.shutdown_request(owner->server, r);
+    if (!r->reset) /* SHUT_WR would make it look like an orderly end */
+        owner->class.shutdown_request(owner->server, r);
     if (r->counted) {
         r->counted = false;
         owner->ended(owner);
@@ -115,7 +116,7 @@ static void end(struct ostler_request *r)
 void ost_request_close(struct ostler_request *r)
 {
     end(r);
-    if (r->reset || r->peer_done || r->reason == OSTLER_CLOSE_RESET || atomic_load(&r->cancelled))
+    if (r->reset || r->peer_done || r->broken || atomic_load(&r->cancelled))
         release(r);
     else
         discard(r);

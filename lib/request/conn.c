@@ -16,7 +16,7 @@ static struct ostler_reactor *reactor_of(const struct ost_conn *c)
 
 static void set_limits(struct ost_conn *c, const struct ostler_server_options *options)
 {
-    uint64_t now = ost_reactor_now(reactor_of(c));
+    uint64_t now = ost_reactor_refresh(reactor_of(c));
 
     c->progress = now;
     c->alarm = OST_NEVER;
@@ -57,8 +57,7 @@ void ost_conn_start(struct ostler_request *r)
         error = c->handler->on_open(&c->base);
     if (error < 0)
         ost_conn_handler_failed(c, error);
-    else
-        ost_conn_set_timer(c);
+    ost_conn_set_timer(c);
 }
 
 void ost_conn_touch(struct ost_conn *c)
@@ -69,6 +68,7 @@ void ost_conn_touch(struct ost_conn *c)
 void ost_conn_finish(struct ost_conn *c, enum ostler_close_reason reason, int error)
 {
     ost_request_blame(&c->request, reason, error);
+    c->request.io_error = error; /* a handler that hands it on tells nothing new */
     c->closing = true;
     ost_conn_touch(c);
 }
@@ -82,8 +82,10 @@ void ost_conn_fail(struct ost_conn *c, enum ostler_close_reason reason, int erro
 void ost_conn_handler_failed(struct ost_conn *c, int error)
 {
     struct ost_owner *owner = c->request.owner;
+    int io_error = c->closing ? c->request.io_error : 0;
 
     ost_conn_finish(c, OSTLER_CLOSE_ERROR, error);
+    c->request.io_error = io_error;
     owner->class.handle_error(owner->server, &c->request, error);
 }
 
@@ -106,6 +108,8 @@ static void end(struct ost_conn *c)
 {
     struct ostler_request *r = &c->request;
 
+    if (c->out)
+        r->reset = true; /* the peer must not take what it got for everything */
     ost_output_clear(&c->out, reactor_of(c));
     ost_watch_set(&r->watch, 0);
     if (c->handler->on_close && (c->opened || c->connecting))
@@ -140,6 +144,7 @@ static void settle(struct ost_job *job)
 {
     struct ost_conn *c = OST_CONTAINER(job, struct ost_conn, request.job);
 
+    c->pushed = 0;
     if (!c->drop && !c->connecting)
         ost_conn_flush(c);
     if (c->closing && (c->drop || !c->out)) {

@@ -23,6 +23,7 @@ struct ost_conn {
     uint64_t deadline; /* or OST_NEVER */
     long timeout_ms;   /* OSTLER_NEVER: none */
     size_t high, low;  /* the marks */
+    uint32_t pushed;   /* bytes sent from within the current callback */
     bool opened : 1;     /* on_open was called */
     bool connecting : 1; /* an outgoing one, not there yet */
     bool paused : 1;     /* by the handler */

@@ -18,6 +18,10 @@ static int check(const struct ostler_conn *conn)
     return ostler_reactor_is_current(conn->request->owner->reactor) ? 0 : -EPERM;
 }
 
+/* A callback that writes as long as the kernel takes it would keep the others from
+ * their turn: after so many bytes the rest is queued. */
+enum { PUSH_LIMIT = 256 * 1024 };
+
 /* Send what is gathered and as much of the n bytes at data as the kernel takes.
  * The count of the latter, or -errno. */
 static ssize_t send_now(struct ost_conn *c, const void *data, size_t n)
@@ -32,10 +36,14 @@ static ssize_t send_now(struct ost_conn *c, const void *data, size_t n)
     sent = ost_request_send(&c->request, data, n, MSG_DONTWAIT);
     if (sent == -EAGAIN)
         sent = 0;
-    if (sent < 0)
+    if (sent < 0) {
         ost_conn_fail(c, ost_request_reason((int)sent), (int)sent);
-    else if ((size_t)sent < n)
-        c->blocked = true;
+        return sent;
+    }
+    c->blocked = (size_t)sent < n;
+    c->pushed += (uint32_t)sent;
+    if (sent > 0)
+        c->progress = ost_reactor_now(c->request.owner->reactor);
     return sent;
 }
 
@@ -64,10 +72,12 @@ int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n)
 
     if (error < 0 || (!data && n > 0))
         return error < 0 ? error : -EINVAL;
-    if (c->closing || c->half_close)
+    if (c->closing || c->half_close) {
+        c->request.io_error = -EPIPE;
         return -EPIPE;
+    }
     ost_conn_touch(c);
-    if (ost_output_length(c->out) + n > OST_GATHER && !c->blocked && !c->connecting) {
+    if (ost_output_length(c->out) + n > OST_GATHER && c->pushed < PUSH_LIMIT && !c->blocked && !c->connecting) {
         ssize_t sent = send_now(c, rest, n);
 
         if (sent < 0)
@@ -123,6 +133,8 @@ int ostler_conn_set_marks(struct ostler_conn *conn, size_t low, size_t high)
         return -EINVAL;
     inside(conn)->low = low;
     inside(conn)->high = high;
+    inside(conn)->full = inside(conn)->full || ost_output_length(inside(conn)->out) > high;
+    ost_conn_touch(inside(conn));
     return 0;
 }
 

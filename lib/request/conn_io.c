@@ -38,6 +38,17 @@ static size_t offer(struct ost_conn *c, const char *data, size_t n)
     return used;
 }
 
+/* A rest that waits for long is not to hold the room that was made for receiving. */
+static void trim(struct ost_conn *c)
+{
+    char *in = c->in_size / 4 > c->in_count ? realloc(c->in, c->in_count) : NULL;
+
+    if (!in)
+        return;
+    c->in = in;
+    c->in_size = c->in_count;
+}
+
 /* Keep the n bytes at data, which may lie in c->in itself. */
 static void keep(struct ost_conn *c, const char *data, size_t n)
 {
@@ -61,6 +72,7 @@ static void keep(struct ost_conn *c, const char *data, size_t n)
     }
     memmove(c->in, data, n);
     c->in_count = (uint32_t)n;
+    trim(c);
 }
 
 /* Hand n bytes at data to the handler, and keep what it leaves. */
@@ -152,6 +164,8 @@ static void drained(struct ost_conn *c)
         error = c->handler->on_drain(&c->base);
     if (error < 0)
         ost_conn_handler_failed(c, error);
+    if (c->out)
+        c->blocked = true; /* not again before the others had a turn */
 }
 
 void ost_conn_send(struct ost_conn *c)

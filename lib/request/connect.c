@@ -15,7 +15,12 @@ void ost_conn_connected(struct ost_conn *c)
     }
     c->connecting = false;
     c->progress = ost_reactor_now(c->request.owner->reactor);
-    ost_conn_start(&c->request);
+    if (!c->closing) {
+        ost_conn_start(&c->request);
+        return;
+    }
+    c->opened = true; /* it was closed meanwhile: only its output is to leave, and on_close to come */
+    ost_conn_touch(c);
 }
 
 /* Begin to connect, and make the conn for it. */
@@ -53,7 +58,7 @@ int ostler_conn_connect(struct ostler_conn **out, struct ostler_server *server, 
     error = ostler_address_parse(&peer, address);
     if (error < 0)
         return error;
-    error = begin(&c, ost_owner_of(server), peer, handler);
+    error = peer->wildcard ? -EINVAL : begin(&c, ost_owner_of(server), peer, handler);
     ostler_address_free(peer);
     if (error < 0)
         return error;

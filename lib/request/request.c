@@ -56,6 +56,16 @@ static size_t allowance(const struct ostler_request *r, size_t n)
     return n < (size_t)r->input_left ? n : (size_t)r->input_left;
 }
 
+/* Note an error of the socket, and hand it on. */
+static int failed(struct ostler_request *r, int error)
+{
+    if (error != -EAGAIN) {
+        r->broken = true;
+        r->io_error = error;
+    }
+    return error;
+}
+
 ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, int flags)
 {
     ssize_t got = 0;
@@ -66,7 +76,7 @@ ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, in
             got = recv(r->watch.fd, buffer, n, flags);
         while (got < 0 && errno == EINTR);
     if (got < 0)
-        return -errno;
+        return failed(r, -errno);
     if (got == 0 && !r->eof) {
         r->eof = true;
         r->peer_done = !atomic_load(&r->stopping);
@@ -85,7 +95,7 @@ ssize_t ost_request_send(struct ostler_request *r, const void *data, size_t n, i
         sent = send(r->watch.fd, data, n, flags | MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     if (sent < 0)
-        return -errno;
+        return failed(r, -errno);
     r->bytes_out += (uint64_t)sent;
     return sent;
 }
@@ -105,16 +115,19 @@ void ost_request_stop(struct ostler_request *r)
 
 void ost_request_cancel(struct ostler_request *r)
 {
-    if (r->closing) {
+    if (r->discarding) {
         ost_request_close_now(r);
         return;
     }
     atomic_store(&r->cancelled, true);
-    shutdown(r->watch.fd, SHUT_RDWR);
-    if (r->is_conn)
+    if (r->closing)
+        return; /* it is on its way */
+    if (r->is_conn) {
         ost_conn_cancel(r);
-    else
+    } else {
+        shutdown(r->watch.fd, SHUT_RDWR);
         ost_stream_cancel(r);
+    }
 }
 
 void ost_request_blame(struct ostler_request *r, enum ostler_close_reason reason, int error)

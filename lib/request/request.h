@@ -47,6 +47,7 @@ struct ostler_request {
     uint64_t name;                /* for ostler_conn_id(); 0: it has none */
     uint64_t linger_end;          /* when discarding input ends at the latest */
     int error;                    /* 0 or the -errno behind reason */
+    int io_error;                 /* what this connection's own I/O failed with last (handler's thread) */
     int discarded;                /* input bytes thrown away after the end */
     int input_left;               /* once stopping: bytes that may still be read (handler's thread) */
     atomic_bool stopping;         /* SHUT_RD was done */
@@ -54,7 +55,9 @@ struct ostler_request {
     bool eof;                     /* the end of input was read (handler's thread) */
     bool peer_done;               /* and it was the peer's own */
     bool counted;                 /* it holds one of the server's places */
+    bool broken;                  /* the socket failed: there is nobody to discard for (handler's thread) */
     bool closing;                 /* the handler has done with it */
+    bool discarding;              /* … and its input is discarded */
     bool reset;                   /* close with a reset */
     unsigned char reason;         /* enum ostler_close_reason */
     bool is_conn;                 /* struct ost_conn, else struct ost_stream */

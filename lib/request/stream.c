@@ -27,7 +27,7 @@ int ost_stream_new(struct ostler_request **out, struct ost_owner *owner, int fd,
     s = OST_CONTAINER(*out, struct ost_stream, request);
     s->base.request = *out;
     s->timeout_ms = owner->options.timeout_ms;
-    s->deadline = ost_clock_after(ost_reactor_now(owner->reactor), owner->options.deadline_ms);
+    s->deadline = ost_clock_after(ost_reactor_refresh(owner->reactor), owner->options.deadline_ms);
     s->out_size = handler->output_buffer;
     return 0;
 }

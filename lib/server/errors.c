@@ -5,16 +5,20 @@
 
 #include "server/server.h"
 
-static bool is_peers_doing(int error)
+/* Did the peer's going or silence cause it? A handler's other errors, a back end's
+ * reset for one, are its own. */
+static bool is_peers_doing(const struct ostler_request *request, int error)
 {
     enum ostler_close_reason reason = ost_request_reason(error);
 
+    if (error != request->io_error)
+        return false;
     return reason == OSTLER_CLOSE_RESET || reason == OSTLER_CLOSE_TIMEOUT || reason == OSTLER_CLOSE_STOPPED;
 }
 
 void ost_log_error(struct ostler_server *server, struct ostler_request *request, int error)
 {
-    int level = is_peers_doing(error) ? OSTLER_LOG_DEBUG : OSTLER_LOG_ERROR;
+    int level = is_peers_doing(request, error) ? OSTLER_LOG_DEBUG : OSTLER_LOG_ERROR;
     char peer[OSTLER_ADDRESS_TEXT] = "?", more[48] = "";
     unsigned suppressed = 0;
 

@@ -11,24 +11,23 @@
 
 #include "server/server.h"
 
-enum { ACCEPT_BATCH = 16, PAUSE_MS = 10, MAX_PAUSE_MS = 1000 };
+enum { ACCEPT_BATCH = 16, PAUSE_MS = 10, MAX_PAUSE_MS = 1000, QUIET_MS = 10000 };
 
 static struct ostler_reactor *reactor_of(const struct ost_listener *l)
 {
     return l->server->owner.reactor;
 }
 
-void ost_listener_watch(struct ost_listener *l)
+/* One line for a time of lack, however often it comes and goes. */
+static void log_lack(struct ost_listener *l, int error)
 {
-    bool wanted = l->fd >= 0 && !l->paused && ost_server_has_room(l->server);
-    int error;
+    uint64_t now = ost_reactor_refresh(reactor_of(l));
 
-    if (l->fd < 0)
-        return;
-    error = ost_watch_set(&l->watch, wanted ? OST_READ : 0);
-    if (error < 0)
-        ostler_log_write(ostler_server_log(l->server), OSTLER_LOG_ERROR, "%s: cannot watch for connections: %s",
-                   l->server->name, ostler_strerror(error));
+    if (l->lacked == 0 || now - l->lacked > QUIET_MS)
+        ostler_log_write(ostler_server_log(l->server), OSTLER_LOG_WARNING,
+                         "%s: cannot accept: %s; clients wait until a connection closes", l->server->name,
+                         ostler_strerror(error));
+    l->lacked = now;
 }
 
 /* Lack of something: wait before the next try. */
@@ -36,18 +35,24 @@ static void pause_accepting(struct ost_listener *l, int error)
 {
     struct ostler_reactor *r = reactor_of(l);
 
-    if (l->pause_ms == 0) {
+    log_lack(l, error);
+    if (l->pause_ms == 0)
         l->pause_ms = PAUSE_MS;
-        ostler_log_write(ostler_server_log(l->server), OSTLER_LOG_WARNING,
-                   "%s: cannot accept: %s; clients wait until a connection closes", l->server->name,
-                   ostler_strerror(error));
-    }
     l->paused = true;
     ost_timer_set(&l->retry, r, ost_reactor_refresh(r) + (uint64_t)l->pause_ms);
     if (ost_list_is_empty(&l->starved.node))
         ost_list_append(&r->starved, &l->starved.node);
     l->pause_ms = l->pause_ms * 2 < MAX_PAUSE_MS ? l->pause_ms * 2 : MAX_PAUSE_MS;
-    ost_listener_watch(l);
+    ost_watch_set(&l->watch, 0);
+}
+
+void ost_listener_watch(struct ost_listener *l)
+{
+    bool wanted = !l->paused && ost_server_has_room(l->server);
+    int error = l->fd >= 0 ? ost_watch_set(&l->watch, wanted ? OST_READ : 0) : 0;
+
+    if (error < 0)
+        pause_accepting(l, error);
 }
 
 static void try_again(struct ost_listener *l)

@@ -15,6 +15,7 @@ struct ost_listener {
     struct ost_watch watch;
     struct ost_timer retry;    /* when to try again after running out of something */
     struct ost_job starved;    /* … and when one of our descriptors was closed */
+    uint64_t lacked;           /* when it lacked something last, ms; 0: never */
     long pause_ms;             /* how long the next pause is; 0: it does not lack anything */
     bool paused;
 };

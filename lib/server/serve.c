@@ -40,7 +40,7 @@ int ostler_server_start(struct ostler_server *s)
         return -EINVAL;
     if (s->state != OST_SERVER_NEW)
         return s->state == OST_SERVER_SERVING ? -EALREADY : -ESHUTDOWN;
-    if (begin_serving(s) < 0)
+    if (s->owner.reactor->stop_heeded > OST_RUN || begin_serving(s) < 0)
         return -ESHUTDOWN;
     s->state = OST_SERVER_SERVING;
     ost_list_append(&s->owner.reactor->stoppables, &s->stoppable.node);
@@ -96,9 +96,13 @@ int ostler_server_shutdown(struct ostler_server *s)
         s->stop_posted = true;
         ost_reactor_post_job(s->owner.reactor, &s->stop_job);
     }
-    if (!ostler_reactor_is_current(s->owner.reactor) && !(r && r->owner == &s->owner))
+    if (!ostler_reactor_is_current(s->owner.reactor) && !(r && r->owner == &s->owner)) {
+        s->waiters++;
         while (s->serving)
             pthread_cond_wait(&s->left, &s->lock);
+        s->waiters--;
+        pthread_cond_broadcast(&s->left); /* ostler_server_free() waits for us */
+    }
     pthread_mutex_unlock(&s->lock);
     return 0;
 }
@@ -107,30 +111,47 @@ static bool has_handled_one(void *arg)
 {
     struct ostler_server *s = arg;
 
-    if (s->taken && (s->elsewhere || s->running <= s->running_before))
-        return true;
-    return (s->timed_out && !s->taken) || s->state >= OST_SERVER_STOPPING || s->owner.reactor->stop_heeded > OST_RUN;
+    if (s->taken)
+        return s->elsewhere || s->running <= s->running_before || s->state == OST_SERVER_STOPPED;
+    return s->timed_out || s->state >= OST_SERVER_STOPPING;
 }
 
-int ostler_server_handle_request(struct ostler_server *s)
+/* Accept one, and run until it has been seen to. 0 or -errno. */
+static int run_for_one(struct ostler_server *s)
 {
-    struct ostler_reactor *r;
+    struct ostler_reactor *r = s->owner.reactor;
     int error;
 
-    if (!s)
-        return -EINVAL;
-    if (s->state != OST_SERVER_NEW)
-        return s->state == OST_SERVER_SERVING ? -EBUSY : -ESHUTDOWN;
-    r = s->owner.reactor;
     s->one = true;
     s->taken = s->timed_out = false;
     s->running_before = s->running;
+    ost_list_append(&r->stoppables, &s->stoppable.node);
     ost_timer_set(&s->request_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.request_timeout_ms));
     ost_server_watch_listeners(s);
     error = ost_reactor_run_until(r, has_handled_one, s);
     s->one = false;
     ost_timer_set(&s->request_timer, r, OST_NEVER);
+    if (s->state == OST_SERVER_NEW)
+        ost_list_remove(&s->stoppable.node);
     ost_server_watch_listeners(s);
+    return error;
+}
+
+int ostler_server_handle_request(struct ostler_server *s)
+{
+    int error;
+
+    if (!s)
+        return -EINVAL;
+    if (s->owner.reactor->running || s->state == OST_SERVER_SERVING)
+        return -EBUSY;
+    if (s->state != OST_SERVER_NEW)
+        return -ESHUTDOWN;
+    if (begin_serving(s) < 0)
+        return 0;
+    s->in_forever = true;
+    error = run_for_one(s);
+    leave_forever(s);
     if (error == 0 && s->timed_out && !s->taken)
         s->owner.class.handle_timeout(s);
     return error < 0 ? error : s->taken;

@@ -44,22 +44,27 @@ static void on_freed(struct ost_owner *owner)
     ost_server_check_stopped(owner->server);
 }
 
-/* verify and process r. */
-static void take_on(struct ostler_server *s, struct ostler_request *r)
+static void refuse(struct ostler_request *r, int error)
+{
+    ost_request_blame(r, OSTLER_CLOSE_REFUSED, error);
+    ost_request_close(r);
+}
+
+/* verify and process r. 0, or -errno when it could not be processed. */
+static int take_on(struct ostler_server *s, struct ostler_request *r)
 {
     int error;
 
     if (!s->owner.class.verify_request(s, r)) {
-        ost_request_blame(r, OSTLER_CLOSE_REFUSED, 0);
-        ost_request_close(r);
-        return;
+        refuse(r, 0);
+        return 0;
     }
     error = s->owner.class.process_request(s, r);
     if (error < 0) {
         s->owner.class.handle_error(s, r, error);
-        ost_request_blame(r, OSTLER_CLOSE_REFUSED, error);
-        ost_request_close(r);
+        refuse(r, error);
     }
+    return error;
 }
 
 int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_address *peer)
@@ -76,8 +81,8 @@ int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_addres
     s->accepted++;
     s->taken = true;
     s->elsewhere = false;
-    take_on(s, r);
-    return 0;
+    error = take_on(s, r);
+    return error == -ENOMEM || error == -EAGAIN ? -ENOMEM : 0;
 }
 
 /* Listeners for one address: two for a "*". */
@@ -144,6 +149,8 @@ static int open_mixin(struct ostler_server *s)
     s->mixin_state = calloc(1, s->mixin->size ? s->mixin->size : 1);
     capacity = s->mixin_state ? s->mixin->open(s->mixin_state, options, s->owner.reactor) : -ENOMEM;
     if (capacity <= 0) {
+        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: the mix-in %s does not open: %s", s->name,
+                         s->mixin->name, ostler_strerror(capacity));
         free(s->mixin_state);
         s->mixin_state = NULL;
         return capacity < 0 ? capacity : -EINVAL;
@@ -156,6 +163,8 @@ static int open_server(struct ostler_server *s, const struct ostler_server_optio
 {
     int error = ost_class_flatten(&s->owner.class, s->owner.options.server_class);
 
+    if (error < 0)
+        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: the server class has too many ancestors", s->name);
     if (error == 0)
         error = ost_listeners_new(s, options);
     if (error == 0)

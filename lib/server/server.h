@@ -47,6 +47,7 @@ struct ostler_server {
     pthread_mutex_t lock;
     pthread_cond_t left;
     bool serving;     /* a shutdown has something to wait for (lock) */
+    unsigned waiters; /* threads in ostler_server_shutdown() (lock) */
     bool stop_posted; /* (lock) */
     bool shutdown;    /* it was asked for (lock) */
     bool in_forever;  /* ostler_server_serve_forever() runs */
@@ -64,8 +65,8 @@ int ost_class_flatten(struct ostler_server_class *out, const struct ostler_serve
 /* Make room for the listeners of all addresses. -EINVAL, -ENOMEM. */
 int ost_listeners_new(struct ostler_server *server, const struct ostler_server_options *options);
 
-/* Take in an accepted connection. Consumes fd. 0, or -errno when it had to be
- * dropped for lack of memory. */
+/* Take in an accepted connection. Consumes fd. 0, or -ENOMEM when it had to be dropped
+ * for lack of memory, stacks or threads. */
 int ost_server_admit(struct ostler_server *server, int fd, const struct ostler_address *peer);
 
 /* May another request be accepted now? */

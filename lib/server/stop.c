@@ -1,6 +1,7 @@
 /* Stopping: end the listeners and everybody's input; after a while cut off what is
  * left; a moment later give up on it. Each step is an event: the last request's end, or
  * a timer. And freeing, which is the same in a hurry. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -180,21 +181,49 @@ int ostler_server_abort(struct ostler_server *s)
     return 0;
 }
 
-/* End every request, whatever it takes. Threads are waited for in the mix-in's close;
- * what they post then is run here. */
+/* Run what is due for our requests; not for others', since we may be inside a callback
+ * of theirs. Threads, while they run, own their requests' jobs. */
+static void run_jobs(struct ostler_server *s)
+{
+    struct ost_list *node, *next;
+
+    OST_LIST_EACH(node, next, &s->owner.requests) {
+        struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);
+
+        if (ost_list_is_empty(&r->job.node))
+            continue;
+        ost_list_remove(&r->job.node);
+        r->job.run(&r->job);
+    }
+}
+
+/* End every request, whatever it takes: those on our thread here, those in threads in
+ * the mix-in's close, after which what they posted is run, and last what was still
+ * discarding input. */
 static void end_requests(struct ostler_server *s)
 {
-    struct ostler_reactor *r = s->owner.reactor;
-
     if (s->state < OST_SERVER_STOPPING)
         begin(s);
+    s->cut_off = true;
     cut_off(s);
-    ost_reactor_flush(r);
     if (s->mixin_state)
         s->mixin->close(s->mixin_state);
-    ost_reactor_flush(r);
-    cut_off(s); /* what was still discarding input */
-    ost_reactor_flush(r);
+    ost_post_take(s->owner.reactor);
+    run_jobs(s); /* a fiber's or thread's end, a conn's last callbacks, an inline one's begin */
+    run_jobs(s); /* and that one's end */
+    cut_off(s);
+    assert(ost_list_is_empty(&s->owner.requests)); /* see where it must not be called from */
+}
+
+/* Nobody may be left in ostler_server_shutdown(). */
+static void await_waiters(struct ostler_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->serving = false;
+    pthread_cond_broadcast(&s->left);
+    while (s->waiters > 0)
+        pthread_cond_wait(&s->left, &s->lock);
+    pthread_mutex_unlock(&s->lock);
 }
 
 void ostler_server_free(struct ostler_server *s)
@@ -204,9 +233,13 @@ void ostler_server_free(struct ostler_server *s)
     if (!s)
         return;
     r = s->owner.reactor;
+    if (!r->running)
+        atomic_store(&r->thread, (unsigned long)pthread_self()); /* ours now, as for a run */
     end_requests(s);
     if (s->state != OST_SERVER_STOPPED)
         finish(s);
+    await_waiters(s);
+    ost_list_remove(&s->stop_job.node);
     for (size_t i = 0; i < s->listener_count; i++)
         ost_listener_fini(&s->listeners[i]);
     ost_timer_fini(&s->stop_timer, r);

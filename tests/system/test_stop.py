@@ -47,12 +47,14 @@ class StopCases:
         daemon.send_signal()
         ostler.wait_until(lambda: self.refuses(daemon), ostler.scaled(1), "new connections are refused")
 
-    def stalled_client(self, daemon, size=4 * MIB):
-        """One that has sent what the kernels take, and has not read a byte."""
-        fleet = self.fleet(daemon, 1, reads=False, send_buffer=64 * KIB, receive_buffer=64 * KIB)
-        fleet.clients[0].say(os.urandom(size))
+    def stalled_client(self, daemon, **options):
+        """One that has sent what the kernels and the daemon take, and read nothing."""
+        fleet = self.fleet(daemon, 1, reads=False, **options)
+        [client] = fleet.clients
+        client.say(os.urandom(24 * MIB))
         fleet.run_until_stalled(0.1, 10)
-        return fleet, fleet.clients[0]
+        self.assertTrue(client.is_sending, "nothing stopped it")
+        return fleet, client
 
     def read_everything(self, fleet, seconds=10):
         for client in fleet.clients:
@@ -200,7 +202,7 @@ class StopCases:
     def test_client_that_half_closed_gets_its_whole_answer_during_a_stop(self):
         daemon = self.start_echo()
         fleet, client = self.stalled_client(daemon)
-        client.unsent.clear()
+        client.stop_sending()
         client.socket.shutdown(socket.SHUT_WR)
         taken = client.taken_by_peer()
         self.term_and_await_refusal(daemon)

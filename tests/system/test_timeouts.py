@@ -3,7 +3,6 @@
 These tests mostly wait. So each has a daemon per mix-in, and waits for all at once."""
 
 import math
-import os
 import pathlib
 import select
 import socket
@@ -15,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import clients  # noqa: E402
 import ostler  # noqa: E402
-from ostler import CONCURRENT, KIB, MIB, MIXINS  # noqa: E402
+from ostler import CONCURRENT, MIB, MIXINS  # noqa: E402
 
 LIMIT = 0.5
 TOLERANCE = ostler.scaled(0.020)
@@ -150,10 +149,11 @@ class Timeouts(ostler.TestCase):
         daemons = self.start_each(timeout=LIMIT)
         descriptors = {mixin: daemon.descriptors() for mixin, daemon in daemons.items()}
         for daemon in daemons.values():
-            fleet = clients.Fleet(daemon.address(), 1, reads=False, send_buffer=64 * KIB, receive_buffer=64 * KIB)
+            fleet = clients.Fleet(daemon.address(), 1, reads=False)
             self.addCleanup(fleet.close)
-            fleet.clients[0].say(os.urandom(8 * MIB))
+            fleet.clients[0].pour(64 * MIB)
             fleet.run_until_stalled(0.05, 10)
+            self.assertTrue(fleet.clients[0].is_sending, "nothing stopped it")
             leave(fleet.clients[0].socket)
         for mixin, daemon in daemons.items():
             with self.subTest(mixin=mixin):

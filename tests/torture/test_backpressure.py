@@ -13,6 +13,9 @@ import clients  # noqa: E402
 import ostler  # noqa: E402
 from ostler import KIB, MIB  # noqa: E402
 
+# Buffers for which the kernel keeps megabytes of each client, not tens of them.
+SMALL = {"send_buffer": 256 * KIB, "receive_buffer": 256 * KIB}
+
 
 class BackpressureCases:
     mixin = None
@@ -48,7 +51,7 @@ class BackpressureCases:
     def test_client_with_small_buffers_that_never_reads_costs_512_kib_at_most(self):
         daemon = self.start_echo()
         before = daemon.pss()
-        fleet = self.flood(daemon, 1, send_buffer=16 * KIB, receive_buffer=16 * KIB)
+        fleet = self.flood(daemon, 1, **SMALL)
         self.assertFalse(fleet.clients[0].is_quiet, "nothing stopped it")
         self.assertLessEqual(daemon.pss() - before, 512 * KIB)
 
@@ -57,7 +60,7 @@ class BackpressureCases:
         self.addCleanup(fleet.close)
         [client] = fleet.clients
         client.say(os.urandom(24 * MIB))
-        fleet.run_until_stalled(0.2, 20)
+        fleet.run_until_stalled(0.15, 20)
         client.reads = True
         fleet.run(fleet.all_quiet, 30)
         self.assertEqual(client.came_back(), 24 * MIB)
@@ -94,7 +97,7 @@ class ConcurrentBackpressureCases(BackpressureCases):
         daemon = self.start_echo()
         normal = self.connect(daemon)
         before = clients.median_latency(normal, 500)
-        fleet = self.flood(daemon, 50, send_buffer=64 * KIB, receive_buffer=64 * KIB)
+        fleet = self.flood(daemon, 50, **SMALL)
         self.assertFalse(any(client.is_quiet for client in fleet.clients))
         self.assertLessEqual(clients.median_latency(normal, 500), 3 * before + ostler.scaled(0.001))
         self.assertEqual(clients.ask(self.connect(daemon), b"a new one\n"), b"a new one\n")
@@ -103,12 +106,12 @@ class ConcurrentBackpressureCases(BackpressureCases):
     def test_50_clients_that_never_read_cost_512_kib_each_at_most(self):
         daemon = self.start_echo()
         before = daemon.pss()
-        self.flood(daemon, 50, send_buffer=64 * KIB, receive_buffer=64 * KIB)
+        self.flood(daemon, 50, **SMALL)
         self.assertLessEqual(daemon.pss() - before, 50 * 512 * KIB)
 
     def test_50_clients_that_never_read_cost_no_time_once_they_stand(self):
         daemon = self.start_echo()
-        self.flood(daemon, 50, send_buffer=64 * KIB, receive_buffer=64 * KIB)
+        self.flood(daemon, 50, **SMALL)
         cpu = daemon.cpu_seconds()
         daemon.stays_alive(1.0)
         self.assertLessEqual(daemon.cpu_seconds() - cpu, ostler.scaled(0.05))
@@ -116,7 +119,7 @@ class ConcurrentBackpressureCases(BackpressureCases):
     def test_50_clients_that_vanish_unread_leave_nothing_behind(self):
         daemon = self.start_echo()
         descriptors = daemon.descriptors()
-        fleet = self.flood(daemon, 50, send_buffer=64 * KIB, receive_buffer=64 * KIB)
+        fleet = self.flood(daemon, 50, **SMALL)
         lines = daemon.log_lines()
         fleet.close()
         self.assert_back_to(daemon, descriptors)

@@ -64,9 +64,9 @@ class Syscalls(ostler.TestCase):
         self.assert_one_recv_and_one_send_a_request(self.count("evented", 50), REQUESTS + HANDFUL)
 
     def test_threading_request_is_one_recv_and_one_send(self):
-        # one more recv may be in its wait when strace comes and when it goes
+        # it waits in recv when strace comes, which may interrupt that call or not see it
         counts = self.count("threading")
-        self.assertIn(counts.pop("recvfrom"), range(REQUESTS, REQUESTS + 3))
+        self.assertIn(counts.pop("recvfrom"), range(REQUESTS - 1, REQUESTS + 3))
         self.assertEqual(counts.pop("sendto"), REQUESTS)
         self.assertLessEqual(sum(counts.values()), HANDFUL, counts)
 

@@ -95,10 +95,9 @@ class ValgrindCases:
 
     def test_cut_off_clients_make_no_error(self):
         daemon = self.start_valgrind({"echo": ostler.service("echo", self.mixin)}, stop_timeout=0.5)
-        fleet = clients.Fleet(daemon.address(), 1, reads=False, timeout=PATIENCE,
-                              send_buffer=64 * KIB, receive_buffer=64 * KIB)
+        fleet = clients.Fleet(daemon.address(), 1, reads=False, timeout=PATIENCE)
         self.addCleanup(fleet.close)
-        fleet.clients[0].say(bytes(4 * MIB))
+        fleet.clients[0].pour(64 * MIB)
         fleet.run_until_stalled(0.5, PATIENCE)
         self.assert_ends_clean(daemon)
 
