@@ -10,7 +10,7 @@
 
 #include "daemon/conf.h"
 
-enum { YEAR = 365 * 24 * 60 * 60, DAY = 24 * 60 * 60, KIB = 1024, GIB = 1 << 30 };
+enum { YEAR = 365 * 24 * 60 * 60, DAY = 24 * 60 * 60, MIN_STACK = 16 * 1024, GIB = 1 << 30 };
 
 #define SERVICE(member) offsetof(struct ost_conf_service, member)
 #define OPTION(member) offsetof(struct ost_conf_service, options.member)
@@ -23,7 +23,7 @@ const struct ost_option ost_service_options[] = {
       "where the handler runs; see the mix-ins" },
     { "max_requests", OST_OPTION_COUNT, OPTION(max_requests), 1, 1000000, 0,
       "threading 256, fibers 10000, evented 65536", "connections at once; more wait in the kernel" },
-    { "stack_size", OST_OPTION_BYTES, OPTION(stack_size), 16 * KIB, GIB, 0, "262144",
+    { "stack_size", OST_OPTION_BYTES, OPTION(stack_size), MIN_STACK, GIB, 0, "262144",
       "stack of a thread or fiber" },
     { "backlog", OST_OPTION_COUNT, OPTION(backlog), 1, 65535, 0, "the system's most",
       "connections that wait in the kernel" },

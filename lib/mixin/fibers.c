@@ -131,10 +131,10 @@ static int process(void *state, struct ostler_request *request)
 static void close_fibers(void *state)
 {
     struct fibers *fibers = state;
-    struct berth *b;
+    struct ost_list *node;
 
-    while (!ost_list_is_empty(&fibers->spare) && take_berth(&b, fibers) == 0)
-        free_berth(b);
+    while ((node = ost_list_take(&fibers->spare)))
+        free_berth(OST_CONTAINER(node, struct berth, node));
 }
 
 const struct ostler_mixin ostler_fibers = {

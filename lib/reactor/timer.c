@@ -67,7 +67,7 @@ static void arm(struct ostler_reactor *r)
     if (due >= r->alarm_due)
         return;
     ms = ost_clock_until(ost_reactor_refresh(r), due);
-    tv = (struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+    tv = (struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000L };
     if (event_add(r->alarm, &tv) == 0)
         r->alarm_due = due;
 }

@@ -7,7 +7,7 @@
 
 static struct ost_conn *inside(const struct ostler_conn *conn)
 {
-    return OST_CONTAINER(conn, struct ost_conn, base);
+    return conn ? OST_CONTAINER(conn, struct ost_conn, base) : NULL;
 }
 
 /* 0, or why conn may not be touched from here. */

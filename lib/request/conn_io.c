@@ -49,13 +49,18 @@ static void trim(struct ost_conn *c)
     c->in_size = c->in_count;
 }
 
+static void forget_kept(struct ost_conn *c)
+{
+    free(c->in);
+    c->in = NULL;
+    c->in_count = c->in_size = 0;
+}
+
 /* Keep the n bytes at data, which may lie in c->in itself. */
 static void keep(struct ost_conn *c, const char *data, size_t n)
 {
     if (n == 0 || c->closing) {
-        free(c->in);
-        c->in = NULL;
-        c->in_count = c->in_size = 0;
+        forget_kept(c);
         return;
     }
     if (n > c->request.owner->options.max_input && ost_conn_is_reading(c)) {
@@ -128,7 +133,7 @@ static void tell_eof(struct ost_conn *c)
 {
     int error = 0;
 
-    keep(c, NULL, 0);
+    forget_kept(c);
     c->eof_told = true;
     if (!c->handler->on_eof)
         ost_conn_finish(c, OSTLER_CLOSE_PEER, 0);
