@@ -107,7 +107,7 @@ static char *make_room(struct ost_conn *c)
 /* Receive once and deliver. */
 static void receive(struct ost_conn *c)
 {
-    bool kept = c->in_count > 0;
+    bool kept = c->in != NULL;
     char *room = kept ? make_room(c) : reactor_of(c)->input;
     ssize_t n = room ? ost_request_receive(&c->request, room, kept ? READ_SIZE : OST_INPUT_SIZE, MSG_DONTWAIT)
                      : -ENOMEM;
@@ -122,10 +122,8 @@ static void receive(struct ost_conn *c)
     if (n == 0) {
         c->offer = true;
         ost_conn_touch(c);
-    } else if (kept) {
-        deliver(c, c->in, c->in_count + (size_t)n);
     } else {
-        deliver(c, room, (size_t)n);
+        deliver(c, room - c->in_count, c->in_count + (size_t)n);
     }
 }
 
@@ -148,7 +146,7 @@ void ost_conn_offer_kept(struct ost_conn *c)
     if (!c->offer || !ost_conn_is_reading(c))
         return;
     c->offer = false;
-    if (c->in_count > 0)
+    if (c->in)
         deliver(c, c->in, c->in_count);
     if (c->request.eof && !c->eof_told && ost_conn_is_reading(c))
         tell_eof(c);
