@@ -113,7 +113,7 @@ OSTLER_API void ostler_server_free(struct ostler_server *server);
 OSTLER_API int ostler_server_start(struct ostler_server *server);
 
 /** Stop gracefully, without waiting for it: the listeners close and every
- *  connection's input ends (SHUT_RD), so that handlers answer what was received and
+ *  connection's input ends with what has arrived, so that handlers answer that and
  *  leave. What is left after stop_timeout_ms is cut off (SHUT_RDWR), and its reads
  *  and writes fail with -ECANCELED. What still runs a quarter of a second later is
  *  named in the log, and the server counts as stopped, with -ETIMEDOUT. */

@@ -1,8 +1,9 @@
 /* The channel: bytes in and out of a stream, with its time-outs.
  *
  * Receiving, in a thread: a blocking recv(2) under SO_RCVTIMEO; a poll(2) before
- * each would cost a fifth of the speed. Near the deadline the option is halved
- * again and again, so a connection sets it a handful of times, not once a read.
+ * each would cost a fifth of the speed, so there is one only when the option's time
+ * has run out. Near the deadline the option is halved again and again: a connection
+ * sets it a handful of times, not once a read.
  * On the reactor's thread: after a receive that took all there was, wait first and
  * receive then, which is one recv(2) a request.
  *
@@ -62,26 +63,22 @@ static ssize_t receive_parked(struct ost_stream *s, void *buffer, size_t n)
     return got;
 }
 
-/* The value for SO_RCVTIMEO, 0 for none, that lets a receive return in time. */
-static long receive_timeout(const struct ost_stream *s)
+/* Let a blocking receive come back somewhat before due (it comes late by up to an eighth:
+ * the kernel's timer wheel); an exact wait does the rest. An option that is short enough
+ * is left as it is. */
+static int arm_receive(struct ost_stream *s, uint64_t due)
 {
-    long ms = s->timeout_ms < 0 ? 0 : s->timeout_ms, left;
-
-    if (s->deadline == OST_NEVER)
-        return ms;
-    left = ost_clock_until(ost_clock_ms(), s->deadline);
-    if (ms != 0 && ms <= left)
-        return ms;
-    if (s->receive_timeout > 0 && s->receive_timeout <= left)
-        return s->receive_timeout;
-    return s->receive_timeout < 0 ? left + 1 : left / 2 + 1;
-}
-
-static int arm_receive(struct ost_stream *s)
-{
-    long ms = receive_timeout(s);
+    long ms = 0;
     int error;
 
+    if (due != OST_NEVER) {
+        ms = ost_clock_until(ost_clock_ms(), due);
+        ms = ms > 8 ? ms - ms / 8 - 4 : 1;
+        if (s->receive_timeout > 0 && s->receive_timeout <= ms)
+            return 0;
+        if (due == s->deadline) /* which comes nearer with each read */
+            ms = ms / 2 + 1;
+    }
     if (ms == s->receive_timeout)
         return 0;
     error = ost_socket_set_receive_timeout(s->request.watch.fd, ms);
@@ -92,21 +89,16 @@ static int arm_receive(struct ost_stream *s)
 
 static ssize_t receive_blocking(struct ost_stream *s, void *buffer, size_t n)
 {
-    ssize_t got;
+    uint64_t due = ost_wait_due(s);
+    ssize_t got = arm_receive(s, due);
 
-    do {
-        int error = arm_receive(s);
-
-        if (error < 0)
-            return error;
+    while (got == 0) {
         got = ost_request_receive(&s->request, buffer, n, 0);
         if (got != -EAGAIN)
             return got;
-        if (s->receive_timeout == s->timeout_ms)
-            return -ETIMEDOUT;
-        s->receive_timeout = -1; /* it was short for the deadline's sake: set it anew */
-    } while (ost_clock_ms() < s->deadline);
-    return -ETIMEDOUT;
+        got = ost_wait(s, OST_READ, due);
+    }
+    return got;
 }
 
 ssize_t ost_channel_receive(struct ost_stream *s, void *buffer, size_t n)

@@ -1,17 +1,19 @@
-/* Every close of a stream socket goes through here: SHUT_WR, discard input until
- * its end, close(2). Closing a TCP socket that has unread input, or gets some
- * later, sends a reset, and a reset throws away what is still on its way to the
- * peer (RFC 1122, 4.2.2.13; RFC 7230, 6.6). The wait is bounded in bytes and time,
- * and when a server stops it lasts only until the peer's kernel has everything. */
-#include "request/request.h"
-
+/* Every close of a stream socket goes through here: SHUT_WR, discard input until its
+ * end, close(2). Closing a TCP socket that has unread input, or gets some later, sends
+ * a reset, and a reset throws away what is still on its way to the peer (RFC 1122,
+ * 4.2.2.13; RFC 7230, 6.6). The wait is bounded in bytes and time. Beyond the bytes,
+ * and when the server stops, it lasts only until the peer's kernel has everything.
+ *
+ * A socket that was SHUT_RD (a thread's, when the server stops) cannot tell of the
+ * peer's end, and once its FIN is sent Linux answers late input with a reset: there the
+ * FIN waits until all else has been acknowledged. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "net/socket.h"
 #include "request/stream.h"
 
-enum { DISCARD_BYTES = 65536, DISCARD_MS = 2000, DISCARD_STOPPING_MS = 250 };
+enum { DISCARD_BYTES = 65536, DISCARD_MS = 2000, LOOK_MS = 250 };
 
 static void log_close(const struct ostler_request *r)
 {
@@ -43,6 +45,29 @@ static void release(struct ostler_request *r)
     owner->freed(owner);
 }
 
+/* Close once all output has been acknowledged. There is no event for that: look now, and
+ * then every while, until the time is up. */
+static void await_output(struct ostler_request *r)
+{
+    struct ost_owner *owner = r->owner;
+    uint64_t now = ost_reactor_refresh(owner->reactor);
+
+    if (now < r->linger_end && ost_socket_has_unsent(r->watch.fd)) {
+        ost_timer_set(&r->timer, owner->reactor, now + LOOK_MS);
+        return;
+    }
+    /* Unread, it would make close(2) a reset. */
+    recv(r->watch.fd, owner->reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT);
+    if (r->shut_read)
+        owner->class.shutdown_request(owner->server, r);
+    release(r);
+}
+
+static void on_discard_timer(struct ost_timer *timer)
+{
+    await_output(OST_CONTAINER(timer, struct ostler_request, timer));
+}
+
 static void on_discard(struct ost_watch *watch, unsigned what)
 {
     struct ostler_request *r = OST_CONTAINER(watch, struct ostler_request, watch);
@@ -56,22 +81,12 @@ static void on_discard(struct ost_watch *watch, unsigned what)
         r->discarded += (int)n;
     if (n > 0 && r->discarded < DISCARD_BYTES)
         return;
-    release(r);
+    ost_watch_set(watch, 0);
+    if (n > 0)
+        await_output(r); /* what else comes stays unread: the window closes */
+    else
+        release(r);
     ost_reactor_settle(reactor);
-}
-
-static void on_discard_timeout(struct ost_timer *timer)
-{
-    struct ostler_request *r = OST_CONTAINER(timer, struct ostler_request, timer);
-    struct ostler_reactor *reactor = r->owner->reactor;
-
-    /* There is no event for "all has been acknowledged": look again in a while. */
-    if (ost_reactor_now(reactor) < r->linger_end && ost_socket_has_unsent(r->watch.fd)) {
-        ost_request_close_sooner(r);
-        return;
-    }
-    recv(r->watch.fd, reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT); /* unread, it would make close(2) a reset */
-    release(r);
 }
 
 void ost_request_close_sooner(struct ostler_request *r)
@@ -79,10 +94,9 @@ void ost_request_close_sooner(struct ostler_request *r)
     struct ostler_reactor *reactor = r->owner->reactor;
 
     if (r->discarding)
-        ost_timer_set(&r->timer, reactor, ost_reactor_refresh(reactor) + DISCARD_STOPPING_MS);
+        ost_timer_set(&r->timer, reactor, ost_reactor_refresh(reactor) + LOOK_MS);
 }
 
-/* Wait for the peer's end of file; after SHUT_RD, which hides it, for the time. */
 static void discard(struct ostler_request *r)
 {
     struct ostler_reactor *reactor = r->owner->reactor;
@@ -90,11 +104,15 @@ static void discard(struct ostler_request *r)
     r->discarding = true;
     r->linger_end = ost_reactor_refresh(reactor) + DISCARD_MS;
     r->watch.ready = on_discard;
-    r->timer.fire = on_discard_timeout;
+    r->timer.fire = on_discard_timer;
+    if (r->shut_read) {
+        await_output(r);
+        return;
+    }
     ost_timer_set(&r->timer, reactor, r->linger_end);
     if (r->owner->stopping)
         ost_request_close_sooner(r);
-    if (ost_watch_set(&r->watch, atomic_load(&r->stopping) ? 0 : OST_READ) < 0)
+    if (ost_watch_set(&r->watch, OST_READ) < 0)
         release(r);
 }
 
@@ -105,8 +123,6 @@ static void end(struct ostler_request *r)
 
     r->closing = true;
     log_close(r);
-    if (!r->reset) /* SHUT_WR would make it look like an orderly end */
-        owner->class.shutdown_request(owner->server, r);
     if (r->counted) {
         r->counted = false;
         owner->ended(owner);
@@ -115,8 +131,13 @@ static void end(struct ostler_request *r)
 
 void ost_request_close(struct ostler_request *r)
 {
+    struct ost_owner *owner = r->owner;
+    bool at_once = r->reset || r->peer_done || r->broken || atomic_load(&r->cancelled);
+
     end(r);
-    if (r->reset || r->peer_done || r->broken || atomic_load(&r->cancelled))
+    if (!r->reset && (at_once || !r->shut_read)) /* before a reset it would look like an orderly end */
+        owner->class.shutdown_request(owner->server, r);
+    if (at_once || atomic_load(&r->cancelled))
         release(r);
     else
         discard(r);

@@ -89,13 +89,14 @@ void ost_conn_handler_failed(struct ost_conn *c, int error)
     owner->class.handle_error(owner->server, &c->request, error);
 }
 
-bool ost_conn_stop(struct ostler_request *r)
+void ost_conn_stop(struct ostler_request *r)
 {
     struct ost_conn *c = OST_CONTAINER(r, struct ost_conn, request);
 
     if (c->connecting)
         ost_conn_fail(c, OSTLER_CLOSE_STOPPED, -ECANCELED);
-    return c->connecting;
+    else
+        ost_conn_check_input(c);
 }
 
 void ost_conn_cancel(struct ostler_request *r)

@@ -45,8 +45,8 @@ int ost_conn_new(struct ostler_request **out, struct ost_owner *owner, const str
 /* Begin: on_open, then input. The request is connected. */
 void ost_conn_start(struct ostler_request *request);
 
-/* The server stops. Return whether that has been seen to altogether. */
-bool ost_conn_stop(struct ostler_request *request);
+/* The server stops: input ends now, or with what has arrived. */
+void ost_conn_stop(struct ostler_request *request);
 void ost_conn_cancel(struct ostler_request *request);
 
 /* Do what is due, soon. */
@@ -73,6 +73,9 @@ void ost_conn_ready(struct ost_watch *watch, unsigned what);
  * second also does what follows from it, callbacks included. */
 void ost_conn_send(struct ost_conn *conn);
 void ost_conn_flush(struct ost_conn *conn);
+
+/* If the server stops, and all input was read: take note of its end. */
+void ost_conn_check_input(struct ost_conn *conn);
 
 /* Offer what is kept, and tell of the end of file, if that is due. */
 void ost_conn_offer_kept(struct ost_conn *conn);

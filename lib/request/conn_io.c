@@ -104,6 +104,20 @@ static char *make_room(struct ost_conn *c)
     return in + c->in_count;
 }
 
+static void input_ended(struct ost_conn *c)
+{
+    c->offer = true;
+    ost_conn_touch(c);
+}
+
+void ost_conn_check_input(struct ost_conn *c)
+{
+    if (c->request.eof || !ost_request_input_is_over(&c->request))
+        return;
+    c->request.eof = true;
+    input_ended(c);
+}
+
 /* Receive once and deliver. */
 static void receive(struct ost_conn *c)
 {
@@ -119,12 +133,11 @@ static void receive(struct ost_conn *c)
         return;
     }
     c->progress = ost_reactor_now(reactor_of(c));
-    if (n == 0) {
-        c->offer = true;
-        ost_conn_touch(c);
-    } else {
+    if (n == 0)
+        input_ended(c);
+    else
         deliver(c, room - c->in_count, c->in_count + (size_t)n);
-    }
+    ost_conn_check_input(c);
 }
 
 static void tell_eof(struct ost_conn *c)

@@ -47,8 +47,9 @@ int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int
     return ost_stream_new(out, owner, fd, peer);
 }
 
-/* How many of n wanted bytes may be received. After SHUT_RD a TCP socket goes on
- * taking in what the peer sends; a handler is to see only what was there then. */
+/* How many of n wanted bytes may be received. When the server stops a handler is to see
+ * what had arrived then, and no more; that cannot be left to SHUT_RD, after which a TCP
+ * socket goes on taking in what the peer sends. */
 static size_t allowance(const struct ostler_request *r, size_t n)
 {
     if (!atomic_load_explicit(&r->stopping, memory_order_acquire))
@@ -70,6 +71,8 @@ ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, in
 {
     ssize_t got = 0;
 
+    if (n == 0)
+        return 0;
     n = r->eof ? 0 : allowance(r, n);
     if (n > 0)
         do
@@ -79,7 +82,7 @@ ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, in
         return failed(r, -errno);
     if (got == 0 && !r->eof) {
         r->eof = true;
-        r->peer_done = !atomic_load(&r->stopping);
+        r->peer_done = n > 0 && !atomic_load(&r->stopping);
     }
     r->bytes_in += (uint64_t)got;
     if (atomic_load_explicit(&r->stopping, memory_order_acquire))
@@ -106,11 +109,12 @@ void ost_request_stop(struct ostler_request *r)
         ost_request_close_sooner(r);
         return;
     }
-    if (r->is_conn && ost_conn_stop(r))
-        return;
     r->input_left = ost_socket_pending(r->watch.fd);
     atomic_store_explicit(&r->stopping, true, memory_order_release);
-    shutdown(r->watch.fd, SHUT_RD);
+    if (r->is_conn)
+        ost_conn_stop(r);
+    else
+        ost_stream_stop(r);
 }
 
 void ost_request_cancel(struct ostler_request *r)

@@ -50,7 +50,8 @@ struct ostler_request {
     int io_error;                 /* what this connection's own I/O failed with last (handler's thread) */
     int discarded;                /* input bytes thrown away after the end */
     int input_left;               /* once stopping: bytes that may still be read (handler's thread) */
-    atomic_bool stopping;         /* SHUT_RD was done */
+    atomic_bool stopping;         /* its input ends with what has arrived */
+    bool shut_read;               /* … which SHUT_RD tells a thread that waits for more */
     atomic_bool cancelled;        /* SHUT_RDWR was done: nothing works any more */
     bool eof;                     /* the end of input was read (handler's thread) */
     bool peer_done;               /* and it was the peer's own */
@@ -79,6 +80,12 @@ ssize_t ost_request_receive(struct ostler_request *request, void *buffer, size_t
 /* Send once: the count or -errno. Thread: the handler's. */
 ssize_t ost_request_send(struct ostler_request *request, const void *data, size_t n, int flags);
 
+/* Once stopping: was all read that had arrived then? Thread: the handler's. */
+static inline bool ost_request_input_is_over(const struct ostler_request *request)
+{
+    return atomic_load_explicit(&request->stopping, memory_order_acquire) && request->input_left == 0;
+}
+
 /* Keep the first reason. */
 void ost_request_blame(struct ostler_request *request, enum ostler_close_reason reason, int error);
 
@@ -96,7 +103,7 @@ void ost_request_close(struct ostler_request *request);
 /* As ost_request_close(), without discarding. */
 void ost_request_close_now(struct ostler_request *request);
 
-/* The server stops: end the request's input; end everything. */
+/* The server stops: let the request's input end with what has arrived; end everything. */
 void ost_request_stop(struct ostler_request *request);
 void ost_request_cancel(struct ostler_request *request);
 

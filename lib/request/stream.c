@@ -283,7 +283,6 @@ int ostler_stream_set_deadline(struct ostler_stream *stream, long ms)
     if (!s || ms < OSTLER_NEVER)
         return -EINVAL;
     s->deadline = ost_clock_after(ost_clock_ms(), ms);
-    s->receive_timeout = -1;
     return 0;
 }
 

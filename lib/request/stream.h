@@ -33,7 +33,7 @@ struct ost_stream {
     struct ost_wait *waiting; /* NULL: it runs */
     uint64_t deadline;        /* ms on the clock, or OST_NEVER */
     long timeout_ms;          /* OSTLER_NEVER: none */
-    long receive_timeout;     /* what SO_RCVTIMEO is set to; 0: none; -1: set it anew */
+    long receive_timeout;     /* what SO_RCVTIMEO is set to, ms; 0: none */
     bool drained;             /* the last receive took all there was */
     unsigned char burst;      /* operations since the reactor had a turn */
     bool shut;                /* half-closed by us */
@@ -48,6 +48,9 @@ int ost_stream_new(struct ostler_request **out, struct ost_owner *owner, int fd,
 
 /* setup, handle, finish, flush. 0 or -errno. Thread: the handler's. */
 int ost_stream_run(struct ost_stream *stream);
+
+/* Its input ends now, or with what has arrived: wake it if it waits. */
+void ost_stream_stop(struct ostler_request *request);
 
 /* Let whatever it waits for fail. */
 void ost_stream_cancel(struct ostler_request *request);

@@ -5,6 +5,7 @@
  * while nobody waits for it, it is disarmed then. */
 #include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include "request/stream.h"
 
@@ -65,6 +66,20 @@ static void on_due(struct ost_timer *timer)
     end_wait(s, s->waiting && s->waiting->what ? -ETIMEDOUT : 0);
 }
 
+/* In a thread the wait ends only when the socket's input does. There is a price: once
+ * SHUT_WR follows, Linux answers late input with a reset (see close.c). */
+void ost_stream_stop(struct ostler_request *r)
+{
+    struct ost_stream *s = OST_CONTAINER(r, struct ost_stream, request);
+
+    if (!s->parker) {
+        r->shut_read = true;
+        shutdown(r->watch.fd, SHUT_RD);
+    } else if (s->waiting && s->waiting->what == OST_READ && r->input_left == 0) {
+        end_wait(s, 0);
+    }
+}
+
 void ost_stream_cancel(struct ostler_request *r)
 {
     end_wait(OST_CONTAINER(r, struct ost_stream, request), -ECANCELED);
@@ -91,6 +106,8 @@ static int wait_parked(struct ost_stream *s, unsigned what, uint64_t due)
 
     if (atomic_load(&r->cancelled))
         return -ECANCELED;
+    if (what == OST_READ && ost_request_input_is_over(r))
+        return 0; /* the end can be read */
     r->watch.ready = on_ready;
     r->timer.fire = on_due;
     if (what) {
