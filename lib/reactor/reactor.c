@@ -9,10 +9,33 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
 #include <ostler/sys/libevent.h>
+
+enum { BASE_DESCRIPTORS = 4 }; /* epoll's, a pair for signals, and one for post.c */
+
+/* Are there the descriptors that a base needs? Without them libevent does not fail: it
+ * ends the process (evsig_init_ calls event_err). Between this look and libevent's use
+ * another thread may still take one. 0 or -errno. */
+static int check_descriptors(void)
+{
+    int fds[BASE_DESCRIPTORS], count = 0, error = 0;
+
+    while (count < BASE_DESCRIPTORS && error == 0) {
+        fds[count] = eventfd(0, EFD_CLOEXEC);
+        if (fds[count] < 0)
+            error = -errno;
+        else
+            count++;
+    }
+    while (count > 0)
+        close(fds[--count]);
+    return error;
+}
 
 static struct event_base *new_base(void)
 {
@@ -54,9 +77,11 @@ int ostler_reactor_new(struct ostler_reactor **out, const struct ostler_log *log
         return -ENOMEM;
     init(r, log);
     r->input = malloc(OST_INPUT_SIZE);
-    errno = 0;
-    r->base = r->input ? new_base() : NULL;
-    error = r->base ? ost_post_open(r) : errno ? -errno : -ENOMEM;
+    error = check_descriptors();
+    if (error == 0)
+        r->base = r->input ? new_base() : NULL;
+    if (error == 0)
+        error = r->base ? ost_post_open(r) : -ENOMEM;
     if (error == 0)
         error = ost_timers_open(r);
     if (error < 0) {

@@ -148,12 +148,13 @@ static int open_mixin(struct ostler_server *s)
     s->mixin = options->mixin ? options->mixin : &ost_inline;
     s->mixin_state = calloc(1, s->mixin->size ? s->mixin->size : 1);
     capacity = s->mixin_state ? s->mixin->open(s->mixin_state, options, s->owner.reactor) : -ENOMEM;
-    if (capacity <= 0) {
+    capacity = capacity == 0 ? -EINVAL : capacity;
+    if (capacity < 0) {
         ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: the mix-in %s does not open: %s", s->name,
                          s->mixin->name, ostler_strerror(capacity));
         free(s->mixin_state);
         s->mixin_state = NULL;
-        return capacity < 0 ? capacity : -EINVAL;
+        return capacity;
     }
     s->capacity = (size_t)capacity;
     return 0;
@@ -164,7 +165,8 @@ static int open_server(struct ostler_server *s, const struct ostler_server_optio
     int error = ost_class_flatten(&s->owner.class, s->owner.options.server_class);
 
     if (error < 0)
-        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: the server class has too many ancestors", s->name);
+        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: the server class has too many ancestors",
+                         s->name);
     if (error == 0)
         error = ost_listeners_new(s, options);
     if (error == 0)
@@ -231,6 +233,8 @@ int ostler_server_new(struct ostler_server **out, const struct ostler_server_opt
     s = calloc(1, sizeof(*s));
     error = s ? init(s, &checked, reactor) : -ENOMEM;
     if (error < 0) {
+        ostler_log_write(log_of(options, reactor), OSTLER_LOG_ERROR, "%s: cannot be made: %s",
+                         options->name ? options->name : "server", ostler_strerror(error));
         free(s);
         return error;
     }

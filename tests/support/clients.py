@@ -192,9 +192,14 @@ class Client:
             self.end = "eof"
             return False
         if data != self.owed[:len(data)]:
-            raise AssertionError(f"wrong bytes came back: {data[:40]!r} for {bytes(self.owed[:40])!r}")
+            raise AssertionError(self._difference(data))
         del self.owed[:len(data)]
         return True
+
+    def _difference(self, data):
+        at = next((n for n, (a, b) in enumerate(zip(data, self.owed)) if a != b), len(self.owed))
+        return (f"wrong bytes came back: the first is number {self.came_back() + at}, of {self.sent} sent; "
+                f"{data[at:at + 20]!r} for {bytes(self.owed[at:at + 20])!r}")
 
 
 class Fleet:

@@ -1,4 +1,4 @@
-#include "harness.h"
+#include "support/harness.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>

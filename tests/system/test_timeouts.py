@@ -146,7 +146,7 @@ class Timeouts(ostler.TestCase):
     def assert_never_reading_is_closed(self, leave):
         """The end is not seen by who does not read; its descriptor is given back. The
         closing, of at most two seconds, comes on top of the time-out."""
-        daemons = self.start_each(timeout=LIMIT)
+        daemons = self.start_each(timeout=ostler.scaled(LIMIT))
         descriptors = {mixin: daemon.descriptors() for mixin, daemon in daemons.items()}
         for daemon in daemons.values():
             fleet = clients.Fleet(daemon.address(), 1, reads=False)

@@ -1,5 +1,5 @@
 /* address.h: addresses as text and back. */
-#include "harness.h"
+#include "support/harness.h"
 
 #include <errno.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  *
  * Callbacks run on the server's thread and write down what happens in `seen`; the
  * test's thread looks at it after an event that was raised later, or after the stop. */
-#include "harness.h"
+#include "support/harness.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* error.h, version.h and the words for close reasons: texts that are always there. */
-#include "harness.h"
+#include "support/harness.h"
 
 #include <errno.h>
 #include <limits.h>

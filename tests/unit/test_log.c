@@ -1,5 +1,5 @@
 /* log.h: levels, the sink, and standard error, which must never block anybody. */
-#include "harness.h"
+#include "support/harness.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* reactor.h: run and stop, posts, timers, signals. */
-#include "harness.h"
+#include "support/harness.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -2,7 +2,7 @@
  *
  * The slots and handlers below run on other threads and write down what they see in
  * `seen`, under its lock where several threads may. */
-#include "harness.h"
+#include "support/harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -1021,31 +1021,37 @@ static void lower_descriptor_limit(void *arg)
     setrlimit(RLIMIT_NOFILE, limit);
 }
 
+/* valgrind accepts a connection over the limit and closes it, which no kernel does. */
+static bool is_under_valgrind(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+
+    return preload && strstr(preload, "vgpreload");
+}
+
 START_TEST(at_the_real_limit_of_descriptors_clients_wait_and_are_served)
 {
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     struct harness_server h;
     struct rlimit before, low;
     int held, waiting;
+    bool lowered, connected, told, served, silent;
 
     harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .conn = &echo_conn });
     held = client_of(h.server);
     check_echo(held, "x");
     waiting = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    in.sin_port = htons((uint16_t)ostler_address_port(ostler_server_address(h.server, 0)));
     getrlimit(RLIMIT_NOFILE, &before);
     low = before;
     low.rlim_cur = 1;
-    ck_assert(harness_call(ostler_server_reactor(h.server), lower_descriptor_limit, &low));
-    {
-        struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-
-        in.sin_port = htons((uint16_t)ostler_address_port(ostler_server_address(h.server, 0)));
-        ck_assert_int_eq(connect(waiting, (struct sockaddr *)&in, sizeof(in)), 0);
-    }
-    ck_assert(harness_say(waiting, "patience"));
-    ck_assert(harness_log_wait(&h.log, "cannot accept"));
-    check_echo(held, "still served");
-    ck_assert(harness_is_silent(waiting));
-    setrlimit(RLIMIT_NOFILE, &before);
+    lowered = harness_call(ostler_server_reactor(h.server), lower_descriptor_limit, &low);
+    connected = connect(waiting, (struct sockaddr *)&in, sizeof(in)) == 0 && harness_say(waiting, "patience");
+    told = harness_log_wait(&h.log, "cannot accept");
+    served = harness_say(held, "still served") && harness_expect(held, "still served");
+    silent = harness_is_silent(waiting);
+    setrlimit(RLIMIT_NOFILE, &before); /* Check itself needs descriptors to report a failure */
+    ck_assert(lowered && connected && told && served && silent);
     close(held);
     ck_assert(harness_expect(waiting, "patience"));
     close(waiting);
@@ -1940,7 +1946,8 @@ int main(void)
     tcase_add_loop_test(tc, out_of_something_it_pauses_longer_and_longer_and_then_serves, 0, 4);
     tcase_add_test(tc, it_resumes_at_once_when_one_of_ours_closes);
     tcase_add_loop_test(tc, a_connection_that_has_gone_is_passed_over, 0, 5);
-    tcase_add_test(tc, at_the_real_limit_of_descriptors_clients_wait_and_are_served);
+    if (!is_under_valgrind())
+        tcase_add_test(tc, at_the_real_limit_of_descriptors_clients_wait_and_are_served);
     tc = harness_case(suite, "service_actions");
     tcase_add_test(tc, service_actions_run_after_each_round);
     tcase_add_test(tc, service_actions_run_by_the_clock_if_it_is_said);
