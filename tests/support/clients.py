@@ -325,4 +325,5 @@ class Fleet:
         ends = [client.end for client in self.clients if client.end]
         return (f"{len(self.clients)} clients, {sum(c.is_quiet for c in self.clients)} quiet, "
                 f"{sum(len(c.owed) for c in self.clients)} bytes owed, "
-                f"{sum(len(c.unsent) + c.to_pour for c in self.clients)} unsent, ended: {sorted(set(ends))} {len(ends)}")
+                f"{sum(len(c.unsent) + c.to_pour for c in self.clients)} unsent, "
+                f"ended: {sorted(set(ends))} {len(ends)}")

@@ -110,18 +110,21 @@ class Daemon:
         settings = {"log_level": "info", "stop_timeout": scaled(10.0), **settings}
         self.stop_timeout = settings["stop_timeout"]
         self.config.write_text(config_text({**settings, "services": services}))
-        self._start(prefix, environment or {})
+        self.process = self.pidfd = None
         try:
+            self._start(prefix, environment or {})
             self._await_ready(scaled(ready_within))
         except BaseException:
             self.kill()
+            self.remove()
             raise
 
     def _start(self, prefix, environment):
         program = BIN / "ostlerd"
         if not os.access(program, os.X_OK):
             raise AssertionError(f"there is no program {program}: build it, or set OSTLER_BIN")
-        self._ready, ready = os.pipe()
+        pipe, ready = os.pipe()
+        self._ready = open(pipe, "rb", buffering=0)
         try:
             with open(self.log_file, "wb") as log:
                 self.process = spawn([*prefix, program, "-c", self.config, f"--ready-fd={ready}"],
@@ -135,7 +138,7 @@ class Daemon:
     def _await_ready(self, seconds):
         text = b""
         limit = time.monotonic() + seconds
-        with open(self._ready, "rb", buffering=0) as pipe:
+        with self._ready as pipe:
             while becomes_readable(pipe, limit - time.monotonic()):
                 part = pipe.read(4096)
                 if not part:
@@ -146,8 +149,8 @@ class Daemon:
                                      f"it had said {text!r}\n{self.log_tail()}")
         self.ready_lines = text.decode().split("\n")
         if self.ready_lines[-2:] != ["ready", ""]:
-            self.process.wait()
-            raise AssertionError(f"the daemon ended with status {self.process.returncode} before it was ready; "
+            ended = self.wait(seconds)
+            raise AssertionError(f"the daemon ended with status {ended and ended.status} before it was ready; "
                                  f"it had said {text!r}\n{self.log_tail()}")
         for line in self.ready_lines[:-2]:
             name, _, address = line.partition(" ")
@@ -250,13 +253,14 @@ class Daemon:
             self.kill()
 
     def kill(self):
-        if self.process.poll() is None:
+        if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
 
     def remove(self):
         """Its files, and what holds it."""
-        os.close(self.pidfd)
+        if self.pidfd is not None:
+            os.close(self.pidfd)
         shutil.rmtree(self.directory)
 
     def __enter__(self):

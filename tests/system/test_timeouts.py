@@ -143,27 +143,23 @@ class Timeouts(ostler.TestCase):
             self.assertTrue(clients.hears_something(client, ostler.scaled(0.1)))
             self.assertEqual(clients.read_exactly(client, 5), b"next\n")
 
-    def assert_never_reading_is_closed(self, leave):
-        """The end is not seen by who does not read; its descriptor is given back. The
-        closing, of at most two seconds, comes on top of the time-out."""
-        daemons = self.start_each(timeout=ostler.scaled(LIMIT))
-        descriptors = {mixin: daemon.descriptors() for mixin, daemon in daemons.items()}
-        for daemon in daemons.values():
+    def test_client_that_never_reads_is_closed_after_the_timeout_half_closed_or_not(self):
+        # It does not see the end; its descriptor is given back. The closing, of at
+        # most two seconds, comes on top of the time-out.
+        daemons = [daemon for _ in range(2) for daemon in self.start_each(timeout=ostler.scaled(LIMIT)).items()]
+        descriptors = [daemon.descriptors() for _, daemon in daemons]
+        for number, (_, daemon) in enumerate(daemons):
             fleet = clients.Fleet(daemon.address(), 1, reads=False)
             self.addCleanup(fleet.close)
-            fleet.clients[0].pour(64 * MIB)
+            [client] = fleet.clients
+            client.pour(64 * MIB)
             fleet.run_until_stalled(0.05, 10)
-            self.assertTrue(fleet.clients[0].is_sending, "nothing stopped it")
-            leave(fleet.clients[0].socket)
-        for mixin, daemon in daemons.items():
+            self.assertTrue(client.is_sending, "nothing stopped it")
+            if number < len(daemons) / 2:
+                client.socket.shutdown(socket.SHUT_WR)
+        for (mixin, daemon), before in zip(daemons, descriptors):
             with self.subTest(mixin=mixin):
-                self.assert_back_to(daemon, descriptors[mixin], within=LIMIT + 2.5)
-
-    def test_client_that_never_reads_is_closed_after_the_timeout(self):
-        self.assert_never_reading_is_closed(lambda _: None)
-
-    def test_client_that_half_closed_and_never_reads_is_closed_after_the_timeout(self):
-        self.assert_never_reading_is_closed(lambda client: client.shutdown(socket.SHUT_WR))
+                self.assert_back_to(daemon, before, within=LIMIT + 2.5)
 
     def test_timeouts_are_no_errors_in_the_log(self):
         for mixin, daemon in self.start_each(timeout=0.05).items():
