@@ -61,7 +61,16 @@ def problems(directory):
         yield f"only {len(exported)} symbols found: are these the right libraries?"
 
 
+def unbound(directory):
+    """Programs that bind their symbols lazily: a process that forks pays for that in each child."""
+    for program in [directory.parent / "bin" / "ostlerd"]:
+        dynamic = subprocess.run(["readelf", "-d", program], check=True, capture_output=True, text=True).stdout
+        if "BIND_NOW" not in dynamic and not re.search(r"FLAGS_1.*NOW", dynamic):
+            yield f"{program} is not linked with -z now"
+
+
 if __name__ == "__main__":
-    found = list(problems(pathlib.Path(sys.argv[1])))
+    directory = pathlib.Path(sys.argv[1])
+    found = [*problems(directory), *unbound(directory)]
     print("\n".join(found) or "symbols: as they should be")
     sys.exit(bool(found))
