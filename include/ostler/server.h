@@ -114,7 +114,8 @@ OSTLER_API int ostler_server_start(struct ostler_server *server);
 
 /** Stop gracefully, without waiting for it: the listeners close and every
  *  connection's input ends with what has arrived, so that handlers answer that and
- *  leave. What is left after stop_timeout_ms is cut off (SHUT_RDWR), and its reads
+ *  leave. Connections from ostler_conn_connect() go on until all accepted ones have
+ *  ended, and are then treated alike. What is left after stop_timeout_ms is cut off (SHUT_RDWR), and its reads
  *  and writes fail with -ECANCELED. What still runs a quarter of a second later is
  *  named in the log, and the server counts as stopped, with -ETIMEDOUT. */
 OSTLER_API int ostler_server_stop(struct ostler_server *server);
@@ -127,8 +128,8 @@ OSTLER_API int ostler_server_abort(struct ostler_server *server);
 OSTLER_API int ostler_server_serve_forever(struct ostler_server *server);
 
 /** Accept and process one request (finish it, unless it runs in a thread), or call
- *  handle_timeout after request_timeout_ms. 1: one was processed; 0: timed out, or
- *  stopping; -errno. A request that verify_request refuses counts as processed. */
+ *  handle_timeout after request_timeout_ms. 1: one was processed; 0: timed out;
+ *  -ESHUTDOWN: the server stops, or has stopped; -errno. A request that verify_request refuses counts as processed. */
 OSTLER_API int ostler_server_handle_request(struct ostler_server *server);
 
 /** ostler_server_stop() from anywhere, waiting until serve_forever has left; on the
@@ -150,6 +151,10 @@ OSTLER_API const struct ostler_log *ostler_server_log(const struct ostler_server
  *  with the real port (NULL beyond the last). */
 OSTLER_API int ostler_server_fd(const struct ostler_server *server, size_t index);
 OSTLER_API const struct ostler_address *ostler_server_address(const struct ostler_server *server, size_t index);
+
+/** Has it been told to stop? Then the end of a connection's input may be the server's
+ *  doing, and not the peer's. Thread: any. */
+OSTLER_API bool ostler_server_is_stopping(const struct ostler_server *server);
 
 /** How many requests run now, and how many have been accepted in all. */
 OSTLER_API size_t ostler_server_active(const struct ostler_server *server);

@@ -73,7 +73,8 @@ void ost_post_close(struct ostler_reactor *r)
     if (r->wake)
         event_free(r->wake);
     close(r->wake_fd);
-    while ((node = ost_list_take(&r->posted)))
+    ost_post_take(r);
+    while ((node = ost_list_take(&r->soon))) /* nothing but posted functions can be left */
         release(OST_CONTAINER(node, struct posted, job.node));
     pthread_mutex_destroy(&r->posted_lock);
 }
@@ -92,6 +93,13 @@ void ost_reactor_post_job(struct ostler_reactor *r, struct ost_job *job)
     ost_list_append(&r->posted, &job->node);
     if (first) /* under the lock: once it is released the reactor may be gone */
         ost_reactor_wake(r);
+    pthread_mutex_unlock(&r->posted_lock);
+}
+
+void ost_reactor_withdraw(struct ostler_reactor *r, struct ost_job *job)
+{
+    pthread_mutex_lock(&r->posted_lock);
+    ost_list_remove(&job->node);
     pthread_mutex_unlock(&r->posted_lock);
 }
 

@@ -63,6 +63,7 @@ static void init(struct ostler_reactor *r, const struct ostler_log *log)
     ost_list_init(&r->hooks);
     ost_list_init(&r->starved);
     ost_list_init(&r->posted);
+    ost_list_init(&r->lingering);
 }
 
 int ostler_reactor_new(struct ostler_reactor **out, const struct ostler_log *log)
@@ -222,9 +223,14 @@ static void heed_stop(struct ostler_reactor *r)
 
 int ost_reactor_turn(struct ostler_reactor *r)
 {
-    ost_reactor_settle(r); /* what a handler that waits now has left to do */
+    int flags = EVLOOP_NO_EXIT_ON_EMPTY | EVLOOP_ONCE;
+
+    if (!ost_list_is_empty(&r->soon)) {
+        ost_reactor_settle(r); /* what a handler that waits now has left to do */
+        flags |= EVLOOP_NONBLOCK; /* it may be what the handler waits for */
+    }
     r->now = 0;
-    if (event_base_loop(r->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0)
+    if (event_base_loop(r->base, flags) < 0)
         return -EIO;
     ost_reactor_settle(r);
     heed_stop(r);
@@ -260,8 +266,9 @@ int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), voi
     error = error < 0 ? error : r->result;
     r->running = false;
     r->result = 0;
-    r->stop_heeded = OST_RUN; /* a stop ends one run */
-    atomic_store(&r->stop_asked, OST_RUN);
+    if (r->stop_heeded > OST_RUN) /* a stop ends one run; one not yet seen ends the next */
+        atomic_store(&r->stop_asked, OST_RUN);
+    r->stop_heeded = OST_RUN;
     return error;
 }
 

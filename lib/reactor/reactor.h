@@ -63,6 +63,9 @@ struct ostler_reactor {
     struct ost_list hooks;      /* struct ost_job, run after each turn */
     struct ost_list starved;    /* struct ost_job, run once a descriptor was closed */
 
+    struct ost_list lingering;  /* jobs of requests that only wait to be closed, oldest first */
+    size_t lingering_count;
+
     int wake_fd; /* eventfd */
     struct event *wake;
     pthread_mutex_t posted_lock;
@@ -104,6 +107,9 @@ void ost_reactor_descriptor_freed(struct ostler_reactor *reactor);
 
 /* Run job, which is in no list, on the reactor's thread. Thread: any. */
 void ost_reactor_post_job(struct ostler_reactor *reactor, struct ost_job *job);
+
+/* Take job back, if it is posted or queued; it will not run. */
+void ost_reactor_withdraw(struct ostler_reactor *reactor, struct ost_job *job);
 
 /* As ostler_reactor_post(); release(arg) is called in any case, after function or
  * instead of it. */

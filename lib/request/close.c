@@ -1,8 +1,9 @@
 /* Every close of a stream socket goes through here: SHUT_WR, discard input until its
  * end, close(2). Closing a TCP socket that has unread input, or gets some later, sends
  * a reset, and a reset throws away what is still on its way to the peer (RFC 1122,
- * 4.2.2.13; RFC 7230, 6.6). The wait is bounded in bytes and time. Beyond the bytes,
- * and when the server stops, it lasts only until the peer's kernel has everything.
+ * 4.2.2.13; RFC 7230, 6.6). The wait is bounded in bytes and time, and so is the number
+ * of those that wait: they give way when descriptors run out. Beyond the bytes, and when
+ * the server stops, it lasts only until the peer's kernel has everything.
  *
  * A socket that was SHUT_RD (a thread's, when the server stops) cannot tell of the
  * peer's end, and once its FIN is sent Linux answers late input with a reset: there the
@@ -13,7 +14,7 @@
 #include "net/socket.h"
 #include "request/stream.h"
 
-enum { DISCARD_BYTES = 65536, DISCARD_MS = 2000, LOOK_MS = 250 };
+enum { DISCARD_BYTES = 65536, DISCARD_MS = 2000, LOOK_MS = 250, MAX_LINGERING = 1024, MAX_LOOKS = 64 };
 
 static void log_close(const struct ostler_request *r)
 {
@@ -33,6 +34,8 @@ static void release(struct ostler_request *r)
 {
     struct ost_owner *owner = r->owner;
 
+    if (r->discarding)
+        owner->reactor->lingering_count--;
     ost_watch_fini(&r->watch);
     ost_timer_fini(&r->timer, owner->reactor);
     ost_list_remove(&r->job.node);
@@ -97,11 +100,43 @@ void ost_request_close_sooner(struct ostler_request *r)
         ost_timer_set(&r->timer, reactor, ost_reactor_refresh(reactor) + LOOK_MS);
 }
 
-static void discard(struct ostler_request *r)
+static struct ostler_request *lingering(struct ost_list *node)
+{
+    return OST_CONTAINER(node, struct ostler_request, job.node);
+}
+
+void ost_request_spare_descriptor(struct ostler_reactor *reactor)
+{
+    struct ost_list *node, *next;
+    int looks = 0;
+
+    OST_LIST_EACH(node, next, &reactor->lingering) {
+        if (!ost_socket_has_unsent(lingering(node)->watch.fd)) {
+            release(lingering(node));
+            return;
+        }
+        if (++looks >= MAX_LOOKS)
+            return;
+    }
+}
+
+/* Enter r among those that linger, of which there are not to be too many. */
+static void linger(struct ostler_request *r)
 {
     struct ostler_reactor *reactor = r->owner->reactor;
 
     r->discarding = true;
+    ost_list_remove(&r->job.node);
+    ost_list_append(&reactor->lingering, &r->job.node);
+    if (++reactor->lingering_count > MAX_LINGERING)
+        release(lingering(reactor->lingering.next));
+}
+
+static void discard(struct ostler_request *r)
+{
+    struct ostler_reactor *reactor = r->owner->reactor;
+
+    linger(r);
     r->linger_end = ost_reactor_refresh(reactor) + DISCARD_MS;
     r->watch.ready = on_discard;
     r->timer.fire = on_discard_timer;

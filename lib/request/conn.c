@@ -153,6 +153,8 @@ static void settle(struct ost_job *job)
         return;
     }
     ost_conn_offer_kept(c);
+    if (c->eof_told && c->shut && !c->out && !c->closing)
+        ost_conn_finish(c, OSTLER_CLOSE_PEER, 0); /* it is over in both directions */
     watch(c);
 }
 

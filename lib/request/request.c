@@ -47,14 +47,21 @@ int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int
     return ost_stream_new(out, owner, fd, peer);
 }
 
-/* How many of n wanted bytes may be received. When the server stops a handler is to see
- * what had arrived then, and no more; that cannot be left to SHUT_RD, after which a TCP
- * socket goes on taking in what the peer sends. */
-static size_t allowance(const struct ostler_request *r, size_t n)
+/* When the server stops a handler is to see what had arrived then, and no more. That
+ * cannot be left to SHUT_RD, after which a TCP socket goes on taking in what the peer
+ * sends; so what is left is counted down. got bytes were received, and stopping says
+ * whether the count had been made before that. */
+static void count_down(struct ostler_request *r, bool stopping, ssize_t got)
 {
-    if (!atomic_load_explicit(&r->stopping, memory_order_acquire))
-        return n;
-    return n < (size_t)r->input_left ? n : (size_t)r->input_left;
+    if (stopping)
+        r->input_left = r->input_left > got ? r->input_left - (int)got : 0;
+    else if (atomic_load_explicit(&r->stopping, memory_order_acquire))
+        r->input_left = ost_socket_pending(r->watch.fd); /* it came meanwhile, with or without ours */
+}
+
+static size_t at_most(size_t n, int limit)
+{
+    return n < (size_t)limit ? n : (size_t)limit;
 }
 
 /* Note an error of the socket, and hand it on. */
@@ -69,11 +76,13 @@ static int failed(struct ostler_request *r, int error)
 
 ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, int flags)
 {
+    bool stopping = atomic_load_explicit(&r->stopping, memory_order_acquire);
     ssize_t got = 0;
 
     if (n == 0)
         return 0;
-    n = r->eof ? 0 : allowance(r, n);
+    if (r->eof || stopping)
+        n = r->eof ? 0 : at_most(n, r->input_left);
     if (n > 0)
         do
             got = recv(r->watch.fd, buffer, n, flags);
@@ -85,8 +94,7 @@ ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, in
         r->peer_done = n > 0 && !atomic_load(&r->stopping);
     }
     r->bytes_in += (uint64_t)got;
-    if (atomic_load_explicit(&r->stopping, memory_order_acquire))
-        r->input_left = r->input_left > got ? r->input_left - (int)got : 0;
+    count_down(r, stopping, got);
     return got;
 }
 

@@ -25,7 +25,7 @@ struct ost_owner {
     struct ostler_server_options options; /* no default is left to fill in */
     struct ostler_reactor *reactor;
     struct ost_list requests;
-    bool stopping;
+    atomic_bool stopping;
     void (*ended)(struct ost_owner *owner); /* a counted request gave its place back */
     void (*freed)(struct ost_owner *owner); /* a request is gone */
 };
@@ -95,6 +95,10 @@ enum ostler_close_reason ost_request_reason(int error);
 /* The server stops: let a closing request end when its output has arrived, rather
  * than at the peer's end of file. */
 void ost_request_close_sooner(struct ostler_request *request);
+
+/* A descriptor is needed: close the oldest request that only waits to be closed, and
+ * whose output has arrived. */
+void ost_request_spare_descriptor(struct ostler_reactor *reactor);
 
 /* The handler is done and its output handed over: SHUT_WR, discard input until its
  * end, close, free. */

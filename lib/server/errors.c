@@ -13,7 +13,8 @@ static bool is_peers_doing(const struct ostler_request *request, int error)
 
     if (error != request->io_error)
         return false;
-    return reason == OSTLER_CLOSE_RESET || reason == OSTLER_CLOSE_TIMEOUT || reason == OSTLER_CLOSE_STOPPED;
+    return reason == OSTLER_CLOSE_RESET || reason == OSTLER_CLOSE_TIMEOUT || reason == OSTLER_CLOSE_STOPPED ||
+           request->reason == OSTLER_CLOSE_OUTPUT_LIMIT;
 }
 
 void ost_log_error(struct ostler_server *server, struct ostler_request *request, int error)

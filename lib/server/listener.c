@@ -35,6 +35,8 @@ static void pause_accepting(struct ost_listener *l, int error)
 {
     struct ostler_reactor *r = reactor_of(l);
 
+    if (l->fd < 0)
+        return; /* a slot of the server has stopped it */
     log_lack(l, error);
     if (l->pause_ms == 0)
         l->pause_ms = PAUSE_MS;
@@ -43,6 +45,7 @@ static void pause_accepting(struct ost_listener *l, int error)
     if (ost_list_is_empty(&l->starved.node))
         ost_list_append(&r->starved, &l->starved.node);
     l->pause_ms = l->pause_ms * 2 < MAX_PAUSE_MS ? l->pause_ms * 2 : MAX_PAUSE_MS;
+    ost_request_spare_descriptor(r);
     ost_watch_set(&l->watch, 0);
 }
 
@@ -140,6 +143,7 @@ int ost_listener_init(struct ost_listener *l, struct ostler_server *server)
 void ost_listener_fini(struct ost_listener *l)
 {
     ost_listener_close(l);
+    ost_list_remove(&l->starved.node);
     ost_timer_fini(&l->retry, reactor_of(l));
 }
 
@@ -156,7 +160,6 @@ void ost_listener_close(struct ost_listener *l)
         return;
     ost_watch_fini(&l->watch);
     ost_timer_set(&l->retry, reactor_of(l), OST_NEVER);
-    ost_list_remove(&l->starved.node);
     close(l->fd);
     l->fd = -1;
 }

@@ -76,7 +76,7 @@ int ostler_server_serve_forever(struct ostler_server *s)
         return -EBUSY;
     s->in_forever = true;
     error = ostler_server_start(s);
-    if (error == 0 || error == -EALREADY)
+    if (error == 0 || error == -EALREADY || s->state == OST_SERVER_STOPPING)
         error = ost_reactor_run_until(s->owner.reactor, is_stopped, s);
     if (error == 0)
         error = s->result;
@@ -148,13 +148,16 @@ int ostler_server_handle_request(struct ostler_server *s)
     if (s->state != OST_SERVER_NEW)
         return -ESHUTDOWN;
     if (begin_serving(s) < 0)
-        return 0;
+        return -ESHUTDOWN;
     s->in_forever = true;
     error = run_for_one(s);
     leave_forever(s);
-    if (error == 0 && s->timed_out && !s->taken)
-        s->owner.class.handle_timeout(s);
-    return error < 0 ? error : s->taken;
+    if (error < 0 || s->taken)
+        return error < 0 ? error : 1;
+    if (!s->timed_out)
+        return -ESHUTDOWN;
+    s->owner.class.handle_timeout(s);
+    return 0;
 }
 
 int ostler_serve_forever(const struct ostler_server_options *options)

@@ -36,6 +36,7 @@ static void on_ended(struct ost_owner *owner)
 
     s->running--;
     ost_server_watch_listeners(s);
+    ost_server_check_running(s);
 }
 
 /* owner.freed */
@@ -290,6 +291,11 @@ const struct ostler_address *ostler_server_address(const struct ostler_server *s
     const struct ost_listener *l = listener(s, index);
 
     return l ? &l->address : NULL;
+}
+
+bool ostler_server_is_stopping(const struct ostler_server *s)
+{
+    return s && atomic_load(&s->owner.stopping);
 }
 
 size_t ostler_server_active(const struct ostler_server *s)

@@ -75,6 +75,9 @@ bool ost_server_has_room(const struct ostler_server *server);
 /* Watch the listeners, or don't, as there is room. */
 void ost_server_watch_listeners(struct ostler_server *server);
 
+/* An accepted request has ended: was it the last one that a stop waited for? */
+void ost_server_check_running(struct ostler_server *server);
+
 /* A request is gone: is that the end of a stop? */
 void ost_server_check_stopped(struct ostler_server *server);
 

@@ -33,6 +33,26 @@ void ost_server_check_stopped(struct ostler_server *s)
         finish(s);
 }
 
+/* Outgoing connections: what accepted ones still do may need them. */
+static bool is_outgoing(const struct ostler_request *r)
+{
+    return r->is_conn && !r->counted && !r->closing;
+}
+
+void ost_server_check_running(struct ostler_server *s)
+{
+    struct ost_list *node, *next;
+
+    if (s->state != OST_SERVER_STOPPING || s->running > 0)
+        return;
+    OST_LIST_EACH(node, next, &s->owner.requests) {
+        struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);
+
+        if (is_outgoing(r))
+            ost_request_stop(r);
+    }
+}
+
 /* Close the listeners and let every request end. */
 static void begin(struct ostler_server *s)
 {
@@ -40,11 +60,18 @@ static void begin(struct ostler_server *s)
     struct ost_list *node, *next;
 
     s->state = OST_SERVER_STOPPING;
-    s->owner.stopping = true;
+    atomic_store(&s->owner.stopping, true);
     s->owner.class.close(s);
-    OST_LIST_EACH(node, next, &s->owner.requests)
-        ost_request_stop(OST_CONTAINER(node, struct ostler_request, node));
+    if (ost_list_is_empty(&s->stoppable.node)) /* handle_request()'s threads: a run waits for them too */
+        ost_list_append(&r->stoppables, &s->stoppable.node);
     ost_timer_set(&s->stop_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.stop_timeout_ms));
+    OST_LIST_EACH(node, next, &s->owner.requests) {
+        struct ostler_request *request = OST_CONTAINER(node, struct ostler_request, node);
+
+        if (!is_outgoing(request))
+            ost_request_stop(request);
+    }
+    ost_server_check_running(s);
     ost_server_check_stopped(s);
 }
 
@@ -190,7 +217,7 @@ static void run_jobs(struct ostler_server *s)
     OST_LIST_EACH(node, next, &s->owner.requests) {
         struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);
 
-        if (ost_list_is_empty(&r->job.node))
+        if (r->discarding || ost_list_is_empty(&r->job.node))
             continue;
         ost_list_remove(&r->job.node);
         r->job.run(&r->job);
@@ -239,7 +266,7 @@ void ostler_server_free(struct ostler_server *s)
     if (s->state != OST_SERVER_STOPPED)
         finish(s);
     await_waiters(s);
-    ost_list_remove(&s->stop_job.node);
+    ost_reactor_withdraw(r, &s->stop_job);
     for (size_t i = 0; i < s->listener_count; i++)
         ost_listener_fini(&s->listeners[i]);
     ost_timer_fini(&s->stop_timer, r);

@@ -84,6 +84,19 @@ class DescriptorCases:
         self.assertEqual(daemon.await_end(ostler.scaled(1)).status, 0)
 
 
+class Lingering(ostler.TestCase):
+    def test_clients_that_do_not_close_keep_no_other_service_from_accepting(self):
+        services = {"time": ostler.service("time", "threading", max_requests=8),
+                    "echo": ostler.service("echo", "evented")}
+        daemon = self.start_daemon(services, prefix=[ostler.tool("prlimit"), "--nofile=64:64"])
+        held = [self.connect(daemon, "time") for _ in range(200)]
+        for client in held:
+            self.assertEqual(len(clients.read_to_end(client)), 4)
+        begin = time.monotonic()
+        self.assertEqual(clients.ask(self.connect(daemon, "echo"), b"let me in\n"), b"let me in\n")
+        self.assertLess(time.monotonic() - begin, ostler.scaled(0.5))
+
+
 class DescriptorsEvented(DescriptorCases, ostler.TestCase):
     mixin = "evented"
 

@@ -1661,6 +1661,31 @@ START_TEST(a_half_close_with_nothing_queued_is_seen_at_once)
 }
 END_TEST
 
+static int shut_on_eof(struct ostler_conn *c)
+{
+    note_eof(c);
+    return ostler_conn_shutdown_write(c);
+}
+
+START_TEST(when_both_directions_are_over_it_closes)
+{
+    static const struct ostler_conn_handler handler = {
+        .on_open = note_open, .on_eof = shut_on_eof, .on_close = note_close
+    };
+    struct harness_server h;
+    int client;
+
+    start(&h, &handler);
+    client = client_of(&h);
+    shutdown(client, SHUT_WR);
+    ck_assert(harness_expect_end(client));
+    ck_assert(harness_wait(&seen.closed, 1));
+    ck_assert_int_eq(seen.reason, OSTLER_CLOSE_PEER);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 /* ---- Time ---- */
 
 static long set_ms; /* what the callbacks below set */
@@ -2853,6 +2878,7 @@ int main(void)
     tc = harness_case(suite, "half-close");
     tcase_add_test(tc, a_half_close_comes_after_what_is_queued_and_reading_goes_on);
     tcase_add_test(tc, a_half_close_with_nothing_queued_is_seen_at_once);
+    tcase_add_test(tc, when_both_directions_are_over_it_closes);
     tc = harness_case(suite, "time");
     tcase_add_test(tc, the_timer_fires_once_when_it_is_time);
     tcase_add_test(tc, the_timer_is_set_anew_and_cleared);

@@ -1212,9 +1212,42 @@ START_TEST(a_stop_of_the_reactor_ends_handle_request)
     pthread_t thread;
 
     ck_assert_int_eq(pthread_create(&thread, NULL, stop_reactor, server), 0);
-    ck_assert_int_eq(ostler_server_handle_request(server), 0);
+    ck_assert_int_eq(ostler_server_handle_request(server), -ESHUTDOWN);
     pthread_join(thread, NULL);
     ck_assert_int_eq(harness_count(&seen.timed_out), 0);
+    ostler_server_free(server);
+}
+END_TEST
+
+START_TEST(handle_request_after_a_shutdown_says_so_each_time)
+{
+    struct ostler_server *server = new_server((struct ostler_server_options){ .stream = &greet });
+
+    ck_assert_int_eq(ostler_server_shutdown(server), 0);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(ostler_server_handle_request(server), -ESHUTDOWN);
+    ostler_server_free(server);
+}
+END_TEST
+
+static int stop_reactor_from_a_thread(struct ostler_stream *s)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, stop_reactor, ostler_stream_server(s)) != 0)
+        return -EAGAIN;
+    return -pthread_join(thread, NULL);
+}
+
+START_TEST(a_stop_of_the_reactor_while_a_handler_computes_is_not_lost)
+{
+    static const struct ostler_stream_handler stops = { .handle = stop_reactor_from_a_thread };
+    struct ostler_server *server = new_server((struct ostler_server_options){ .stream = &stops });
+    int client = harness_connect(server);
+
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert_int_eq(ostler_server_handle_request(server), -ESHUTDOWN);
+    close(client);
     ostler_server_free(server);
 }
 END_TEST
@@ -1958,6 +1991,8 @@ int main(void)
     tcase_add_test(tc, the_request_timeout_does_not_cut_a_request_short);
     tcase_add_test(tc, a_request_that_is_refused_counts_as_handled);
     tcase_add_test(tc, a_stop_of_the_reactor_ends_handle_request);
+    tcase_add_test(tc, handle_request_after_a_shutdown_says_so_each_time);
+    tcase_add_test(tc, a_stop_of_the_reactor_while_a_handler_computes_is_not_lost);
     tcase_add_test(tc, after_handle_request_it_can_still_serve_for_ever);
     tc = harness_case(suite, "shutdown");
     tcase_add_loop_test(tc, shutdown_from_another_thread_waits_until_serve_forever_has_left, 0, MIXINS);

@@ -872,6 +872,44 @@ START_TEST(lines_received_before_a_stop_are_answered_after_it)
 }
 END_TEST
 
+enum { ARRIVED = 30000, READERS = 20 };
+
+/* Count what comes, in small reads, once all are ready to be stopped. */
+static int count_bytes(struct ostler_stream *s, struct script *script)
+{
+    char block[50];
+    size_t count = 0;
+    ssize_t n = 1;
+
+    (void)script;
+    while (n > 0) {
+        n = ostler_stream_read(s, block, sizeof(block));
+        count += n > 0 ? (size_t)n : 0;
+    }
+    return n < 0 ? (int)n : ostler_stream_printf(s, "%zu", count);
+}
+
+START_TEST(a_stop_in_the_middle_of_reading_loses_nothing_that_had_arrived)
+{
+    struct script script = { .handle = count_bytes };
+    int readers = mixins[_i].mixin ? READERS : 1, clients[READERS];
+    char data[ARRIVED] = { 0 };
+    struct harness_server h;
+
+    play(&h, _i, &script);
+    for (int i = 0; i < readers; i++) {
+        clients[i] = harness_connect(h.server);
+        ck_assert(harness_send(clients[i], data, sizeof(data)));
+    }
+    ck_assert(harness_wait(&script.began, readers));
+    ck_assert_int_eq(harness_stop(&h), 0);
+    for (int i = 0; i < readers; i++) {
+        ck_assert(harness_expect(clients[i], "30000"));
+        close(clients[i]);
+    }
+}
+END_TEST
+
 START_TEST(who_does_not_end_is_cut_off)
 {
     struct script script = { .handle = never_stop_reading };
@@ -1015,6 +1053,7 @@ int main(void)
     tcase_add_loop_test(tc, each_connection_has_an_instance_that_begins_zeroed, 0, MIXINS);
     tcase_add_loop_test(tc, a_stop_lets_what_was_received_be_answered, 0, MIXINS);
     tcase_add_loop_test(tc, lines_received_before_a_stop_are_answered_after_it, 0, MIXINS);
+    tcase_add_loop_test(tc, a_stop_in_the_middle_of_reading_loses_nothing_that_had_arrived, 0, MIXINS);
     tcase_add_loop_test(tc, who_does_not_end_is_cut_off, 0, MIXINS);
     tcase_add_loop_test(tc, a_handler_may_shut_its_server_down, 0, MIXINS);
     tcase_add_loop_test(tc, a_full_server_lets_clients_wait, 0, MIXINS);

@@ -18,7 +18,7 @@ struct ostler_mixin {
     const char *name; /* the word in a configuration file */
     size_t size;      /* bytes of state, zeroed for you */
 
-    /** Get ready. Return how many requests may run at once (>= 1), or -errno. The
+    /** Get ready. After a failure close is not called. Return how many requests may run at once (>= 1), or -errno. The
      *  server never has more running. options are the server's, defaults filled in
      *  but for max_requests. */
     int (*open)(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor);
@@ -27,7 +27,8 @@ struct ostler_mixin {
      *  -errno: then the request is still the server's, which closes it. */
     int (*process)(void *state, struct ostler_request *request);
 
-    /** Give everything back; return when nothing runs any more. */
+    /** Give everything back; return when nothing runs any more. A request that was handed
+     *  over and has not run yet must still be run: its reads and writes fail at once. */
     void (*close)(void *state);
 };
 
