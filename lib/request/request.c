@@ -81,8 +81,10 @@ ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, in
 
     if (n == 0)
         return 0;
-    if (r->eof || stopping)
-        n = r->eof ? 0 : at_most(n, r->input_left);
+    if (r->eof)
+        n = 0;
+    else if (stopping)
+        n = at_most(n, r->input_left);
     if (n > 0)
         do
             got = recv(r->watch.fd, buffer, n, flags);

@@ -145,9 +145,7 @@ int ostler_server_handle_request(struct ostler_server *s)
         return -EINVAL;
     if (s->owner.reactor->running || s->state == OST_SERVER_SERVING)
         return -EBUSY;
-    if (s->state != OST_SERVER_NEW)
-        return -ESHUTDOWN;
-    if (begin_serving(s) < 0)
+    if (s->state != OST_SERVER_NEW || begin_serving(s) < 0)
         return -ESHUTDOWN;
     s->in_forever = true;
     error = run_for_one(s);
