@@ -4,9 +4,15 @@
  *    tcp:[::1]:7007        IPv6, always in brackets; [fe80::1%eth0] names a zone
  *    tcp:[::]:7007         both families on one socket (IPV6_V6ONLY off)
  *    tcp:*:7007            both families on two sockets (IPV6_V6ONLY on)
+ *    udp:…                 the same for UDP
+ *    unix:/run/echo.sock   a Unix stream socket, by its path (at most 107 bytes, unix(7))
+ *    unixgram:/run/e.sock  a Unix datagram socket
+ *    unix:@echo            either kind with a name in the abstract namespace, and no file
+ *    fd:3                  a bound socket that the process has already, of any of these
+ *                          kinds; to listen on, nothing else
  *
  *  Port 0 asks the kernel for a free port. An IPv4 peer on a dual-stack socket is
- *  written as IPv4. */
+ *  written as IPv4, a Unix peer that bound no name as "unix:". */
 #ifndef OSTLER_ADDRESS_H
 #define OSTLER_ADDRESS_H
 
@@ -37,11 +43,14 @@ OSTLER_API void ostler_address_free(struct ostler_address *address); /* NULL is 
  *  -EINVAL. Thread: any. */
 OSTLER_API int ostler_address_text(const struct ostler_address *address, char *buffer, size_t size);
 
-/** The port, 0 to 65535, or -EINVAL. */
+/** The port, 0 to 65535; -EINVAL when the address has none. */
 OSTLER_API int ostler_address_port(const struct ostler_address *address);
 
-/** Is it 127.0.0.0/8 (mapped into IPv6 or not) or ::1? */
+/** Is it 127.0.0.0/8 (mapped into IPv6 or not), ::1 or a Unix address? */
 OSTLER_API bool ostler_address_is_loopback(const struct ostler_address *address);
+
+/** Is it an address for datagrams (udp, unixgram)? Not known of an fd:N: false. */
+OSTLER_API bool ostler_address_is_datagram(const struct ostler_address *address);
 
 OSTLER_END
 

@@ -3,6 +3,7 @@
 #ifndef OSTLER_DAEMON_H
 #define OSTLER_DAEMON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <ostler/server.h>
@@ -11,6 +12,7 @@
 OSTLER_BEGIN
 
 struct ostler_conn_handler;
+struct ostler_datagram_handler;
 struct ostler_stream_handler;
 
 enum ostler_setting_type {
@@ -47,12 +49,14 @@ struct ostler_setting {
     { #member, OSTLER_SETTING_IS_BOOL, OSTLER_SETTING_OFFSET(type, member, bool), NULL, value, 0.0 }
 
 /** What a configuration file can call by name: `handler = "name"`. A handler may
- *  have both faces: `mixin = "evented"` takes conn, every other one takes stream. */
+ *  have several faces: `mixin = "evented"` takes conn for connections and datagram for
+ *  datagrams, every other one takes stream for both. */
 struct ostler_service {
     const char *name;
     const char *summary; /* a few words for -l; may be NULL */
     const struct ostler_stream_handler *stream;
     const struct ostler_conn_handler *conn;
+    const struct ostler_datagram_handler *datagram;
     const struct ostler_server_class *server_class;
     size_t user_size;                      /* one zeroed block a service of the file: ostler_server_user() */
     const struct ostler_setting *settings; /* ends with { 0 }; may be NULL */
@@ -61,10 +65,20 @@ struct ostler_service {
 /** Run a daemon that offers services (a table ended by { 0 }): read the command
  *  line (-c FILE, -t, -l, -V, -h, --ready-fd=N), start everything in the file, log to
  *  standard error, and stop gracefully on SIGTERM or SIGINT, at once on a second one.
+ *  A program that offers one service takes addresses in place of -c FILE, and runs the
+ *  service on them with the defaults.
+ *  Services of the mix-in "forking" run in a process of their own, a worker, in which there
+ *  are no threads: the program is executed anew for it (/proc/self/exe, with arguments that
+ *  this function understands), and again whenever the worker dies.
  *  Return the exit status: 0; 1 when something failed; 2 when the command line or
  *  the file is wrong. It may end the process by itself with status 1: when handlers do
  *  not end although they were cut off. Thread: the main one, once. */
 OSTLER_API int ostler_daemon_main(int argc, char **argv, const struct ostler_service *services);
+
+/** Is port one on which a UDP service of this daemon listens, in whichever process? A
+ *  service that answers every datagram must not answer those, or one forged packet makes two
+ *  services talk to each other for ever (CVE-1999-0103). Thread: any, in a handler. */
+OSTLER_API bool ostler_daemon_owns_udp_port(int port);
 
 OSTLER_END
 

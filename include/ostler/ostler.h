@@ -6,6 +6,7 @@
 
 #include <ostler/address.h>
 #include <ostler/conn.h>
+#include <ostler/datagram.h>
 #include <ostler/error.h>
 #include <ostler/log.h>
 #include <ostler/mixin.h>

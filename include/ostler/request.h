@@ -1,4 +1,5 @@
-/** A request: one accepted connection of a server, whatever runs its handler. */
+/** A request: one accepted connection of a server, or one datagram, whatever runs its
+ *  handler. */
 #ifndef OSTLER_REQUEST_H
 #define OSTLER_REQUEST_H
 
@@ -37,7 +38,13 @@ OSTLER_API const struct ostler_address *ostler_request_peer(const struct ostler_
 
 OSTLER_API struct ostler_server *ostler_request_server(const struct ostler_request *request);
 
-/** The descriptor, which stays the reactor's: never close it. */
+/** Is it a datagram, and no connection? And was it longer than max_packet, so that its end
+ *  is lost? Thread: any. */
+OSTLER_API bool ostler_request_is_datagram(const struct ostler_request *request);
+OSTLER_API bool ostler_request_was_cut(const struct ostler_request *request);
+
+/** The descriptor, which stays the reactor's: never close it. Of a datagram it is the
+ *  listening socket. */
 OSTLER_API int ostler_request_fd(const struct ostler_request *request);
 
 /** Bytes received from, and handed to the kernel for, the peer so far. Exact on

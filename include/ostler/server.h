@@ -16,14 +16,21 @@
 OSTLER_BEGIN
 
 struct ostler_conn_handler;
+struct ostler_datagram_handler;
 struct ostler_mixin;
 struct ostler_reactor;
 struct ostler_server;
 struct ostler_stream_handler;
 
 /** What a server does at each step, as in Python's socketserver. A slot that is
- *  NULL is inherited from super, and at the end from ostler_tcp_server. To extend a
+ *  NULL is inherited from super, and at the end from the class of the address. To extend a
  *  step, call the inherited one from yours: ostler_tcp_server.bind(server).
+ *
+ *  A class that descends from one of the four below is for addresses of that kind; one
+ *  that does not is for all. A server may have addresses of several kinds: then each
+ *  request goes by the class of its address; bind, activate, handle_timeout,
+ *  service_actions and close are called once.
+ *
  *  Thread of all slots: the reactor's, but for finish_request and handle_error, which
  *  run where the handler runs. Called in the order in which they stand here. */
 struct ostler_server_class {
@@ -36,22 +43,26 @@ struct ostler_server_class {
     int (*activate)(struct ostler_server *server);
     /** Accept one connection from listener, a descriptor, and tell its peer. Return
      *  the new descriptor (close-on-exec, now the server's) or -errno; -EAGAIN: none
-     *  is waiting. peer may only be handed on to the inherited slot, or left alone. */
+     *  is waiting. peer may only be handed on to the inherited slot, or left alone.
+     *  Datagrams: receive what has arrived, a batch at most, and return how many. */
     int (*get_request)(struct ostler_server *server, int listener, struct ostler_address *peer);
     /** False: the request is shut down and closed without its handler. */
     bool (*verify_request)(struct ostler_server *server, const struct ostler_request *request);
     /** Hand the request to the mix-in (or the reactor). 0, or -errno: then it is
      *  reported to handle_error and closed. */
     int (*process_request)(struct ostler_server *server, struct ostler_request *request);
-    /** Run the stream handler. 0 or -errno. Not called for a .conn handler. */
+    /** Run the stream handler. 0, -errno, or OSTLER_PARK: the handler's. Not called for
+     *  .conn and .datagram handlers. */
     int (*finish_request)(struct ostler_server *server, struct ostler_request *request);
     /** A handler, or process_request, failed with error (a -errno). The default
      *  writes a log line: at level error, or at debug when the peer's going or
      *  silence was the cause; a flood is cut to a few lines a second. */
     void (*handle_error)(struct ostler_server *server, struct ostler_request *request, int error);
-    /** No more will be sent. The default is SHUT_WR, errors ignored. */
+    /** No more will be sent. The default is SHUT_WR, errors ignored; for a datagram,
+     *  nothing. */
     void (*shutdown_request)(struct ostler_server *server, struct ostler_request *request);
-    /** The last call for a request; the default closes the descriptor. */
+    /** The last call for a request; the default closes the descriptor, for a datagram it
+     *  does nothing. */
     void (*close_request)(struct ostler_server *server, struct ostler_request *request);
     /** handle_request() saw no request in time. */
     void (*handle_timeout)(struct ostler_server *server);
@@ -62,6 +73,9 @@ struct ostler_server_class {
 };
 
 OSTLER_API extern const struct ostler_server_class ostler_tcp_server;
+OSTLER_API extern const struct ostler_server_class ostler_udp_server;
+OSTLER_API extern const struct ostler_server_class ostler_unix_stream_server;
+OSTLER_API extern const struct ostler_server_class ostler_unix_datagram_server;
 
 /** Everything about a server. Zero is the default everywhere; times are
  *  milliseconds, OSTLER_NEVER means no limit. Copied by ostler_server_new(), but for
@@ -71,14 +85,20 @@ struct ostler_server_options {
     const char *address;          /* see <ostler/address.h> */
     const char *const *addresses; /* more of them, ended by NULL; at least one is needed in all */
     const struct ostler_server_class *server_class; /* default: the address's */
-    const struct ostler_stream_handler *stream;     /* one of these two, exactly */
-    const struct ostler_conn_handler *conn;
+    const struct ostler_stream_handler *stream;     /* either this, for all kinds of addresses */
+    const struct ostler_conn_handler *conn;         /* or this, for those of connections, */
+    const struct ostler_datagram_handler *datagram; /* and this, for those of datagrams */
     const struct ostler_mixin *mixin; /* with .stream; NULL: inline */
     void *user;                       /* ostler_server_user() */
     const struct ostler_log *log;     /* of a reactor of its own (else the reactor's is used) */
 
     int max_requests;    /* at once; 0: the mix-in's own default, 65,536 for .conn */
     size_t stack_size;   /* of a thread or fiber; 0: 256 KiB (at least 16 KiB) */
+    int max_parked;      /* .stream: connections that wait on the reactor for bytes, for defer
+                            or OSTLER_PARK; 0: 65,536 */
+    int queue;           /* .stream: datagrams that wait for a place; 0: 1,024. Beyond it they
+                            wait in the kernel, which drops them when its buffer is full */
+    size_t max_packet;   /* bytes of a datagram that are received, the rest is cut off; 0: 65,535 */
     int backlog;         /* listen(2); 0: SOMAXCONN */
     long timeout_ms;     /* without progress; 0: 300,000 (5 minutes) */
     long deadline_ms;    /* for a whole request; 0: none */
@@ -92,6 +112,10 @@ struct ostler_server_options {
     bool no_reuse_address;    /* SO_REUSEADDR is set unless this is */
     bool reuse_port;          /* SO_REUSEPORT */
     bool disable_nagle;       /* TCP_NODELAY on each connection */
+    bool defer;               /* .stream: keep a new connection on the reactor until its first
+                                 bytes are there (not for protocols in which the server speaks
+                                 first); one that never sends any is closed without its handler */
+    unsigned socket_mode;     /* of a Unix socket's file, such as 0660; 0: 0777 less the umask */
     bool skip_missing;        /* an address that this machine does not have is a warning,
                                  as long as another one could be bound */
 };
@@ -99,7 +123,13 @@ struct ostler_server_options {
 /** Make a server on reactor (borrowed; NULL: one of its own), bind and listen;
  *  nothing is accepted yet. A failure is also told to the log in a sentence, and
  *  leaves nothing behind. -EINVAL: the options are wrong; -EADDRINUSE, -EACCES,
- *  -EADDRNOTAVAIL …: as bind(2). */
+ *  -EADDRNOTAVAIL …: as bind(2).
+ *
+ *  A Unix socket gets its name only when it is ready, with its mode, in one step. The
+ *  file of a socket that nobody listens on is replaced; one that is alive, and whatever
+ *  else stands there (a file, a symbolic link), is left as it is: -EADDRINUSE, -EEXIST.
+ *  The process that made the file removes it at the end, if it is still the one it made.
+ *  The socket of an fd:N becomes the server's on success; its file does not. */
 OSTLER_API int ostler_server_new(struct ostler_server **out, const struct ostler_server_options *options,
                                  struct ostler_reactor *reactor);
 
@@ -114,10 +144,11 @@ OSTLER_API int ostler_server_start(struct ostler_server *server);
 
 /** Stop gracefully, without waiting for it: the listeners close and every
  *  connection's input ends with what has arrived, so that handlers answer that and
- *  leave. Connections from ostler_conn_connect() go on until all accepted ones have
+ *  leave; datagrams that have been received are answered. Connections from ostler_conn_connect() go on until all accepted ones have
  *  ended, and are then treated alike. What is left after stop_timeout_ms is cut off (SHUT_RDWR), and its reads
  *  and writes fail with -ECANCELED. What still runs a quarter of a second later is
- *  named in the log, and the server counts as stopped, with -ETIMEDOUT. */
+ *  named in the log; a child is killed, and with a thread the server counts as stopped,
+ *  with -ETIMEDOUT. */
 OSTLER_API int ostler_server_stop(struct ostler_server *server);
 
 /** Cut off at once what a graceful stop would wait for. */
@@ -156,9 +187,15 @@ OSTLER_API const struct ostler_address *ostler_server_address(const struct ostle
  *  doing, and not the peer's. Thread: any. */
 OSTLER_API bool ostler_server_is_stopping(const struct ostler_server *server);
 
-/** How many requests run now, and how many have been accepted in all. */
+/** How many requests run now, how many wait on the reactor (connections for bytes,
+ *  datagrams for a place), and how many have been accepted in all. */
 OSTLER_API size_t ostler_server_active(const struct ostler_server *server);
+OSTLER_API size_t ostler_server_waiting(const struct ostler_server *server);
 OSTLER_API unsigned long long ostler_server_accepted(const struct ostler_server *server);
+
+/** How many datagrams were dropped: by the kernel, since they came faster than they were
+ *  taken (SO_MEMINFO, as long as the sockets are open); and replies that the kernel refused. */
+OSTLER_API unsigned long long ostler_server_dropped(const struct ostler_server *server);
 
 OSTLER_END
 

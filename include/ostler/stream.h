@@ -25,10 +25,24 @@ struct ostler_stream {
     struct ostler_request *request;
 };
 
+/** What handle() may return instead of 0: nothing is to be done until the peer sends
+ *  more. What is gathered is flushed, the connection waits on the reactor, where it holds
+ *  no thread, child or fiber, and handle() is called again, perhaps elsewhere, once bytes
+ *  or the end of the stream are there (at once, if a line was read and more came with it).
+ *  setup and finish are called once each: finish also when the time-out or the deadline
+ *  ends the wait, which then goes to handle_error. A child hands its struct on to the next
+ *  one as bytes: what these point to, if it was made in the child, is gone. */
+#define OSTLER_PARK 0x7061726b
+
 /** setup, handle and finish, as in Python's StreamRequestHandler. Each returns 0
  *  or -errno, which goes to the server's handle_error. setup failing: neither of the
  *  others is called. handle failing: finish is called. Then buffered output is
- *  flushed and the connection closed. */
+ *  flushed and the connection closed.
+ *
+ *  On a datagram server this is Python's DatagramRequestHandler: the stream is the
+ *  datagram, then it ends; what was written leaves as one datagram after finish, an empty
+ *  one if nothing was. A write that makes it longer than 65,507 bytes (UDP over IPv4, RFC
+ *  768 and 791) fails with -EMSGSIZE. handle() runs once: OSTLER_PARK is like 0. */
 struct ostler_stream_handler {
     size_t size; /* OSTLER_SIZE(struct mine, base); 0: no state of its own */
     int (*setup)(struct ostler_stream *stream);
@@ -89,6 +103,10 @@ OSTLER_API int ostler_stream_set_timeout(struct ostler_stream *stream, long ms);
 /** Let everything fail with -ETIMEDOUT from ms milliseconds from now on;
  *  OSTLER_NEVER: no deadline. The server's deadline_ms is where it starts. */
 OSTLER_API int ostler_stream_set_deadline(struct ostler_stream *stream, long ms);
+
+/** Send no datagram when the handler is done. 0 or -EINVAL; on a connection it changes
+ *  nothing. */
+OSTLER_API int ostler_stream_no_reply(struct ostler_stream *stream);
 
 /** The server that accepted the connection, and the peer. Borrowed. */
 OSTLER_API struct ostler_server *ostler_stream_server(const struct ostler_stream *stream);

@@ -30,6 +30,10 @@ struct ostler_mixin {
     /** Give everything back; return when nothing runs any more. A request that was handed
      *  over and has not run yet must still be run: its reads and writes fail at once. */
     void (*close)(void *state);
+
+    /** End a request that still runs after it was cut off, by force: 0 when its end is sure
+     *  to be reported now; -ENOTSUP. May be NULL: nothing can be done about it. */
+    int (*kill)(void *state, struct ostler_request *request);
 };
 
 /** Run the server's finish_request for the request, and handle_error if it fails.
