@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "server/receiver.h"
 #include "server/server.h"
 
 enum { GRACE_MS = 250, HOLDERS_LOGGED = 10 };
@@ -53,6 +54,14 @@ void ost_server_check_running(struct ostler_server *s)
     }
 }
 
+/* Datagrams that have arrived are to be answered. */
+static void take_rest(struct ostler_server *s)
+{
+    for (size_t i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].receiver && s->listeners[i].fd >= 0)
+            ost_receiver_take_rest(&s->listeners[i]);
+}
+
 /* Close the listeners and let every request end. */
 static void begin(struct ostler_server *s)
 {
@@ -61,26 +70,34 @@ static void begin(struct ostler_server *s)
 
     s->state = OST_SERVER_STOPPING;
     atomic_store(&s->owner.stopping, true);
-    s->owner.class.close(s);
+    take_rest(s);
+    s->class->close(s);
     if (ost_list_is_empty(&s->stoppable.node)) /* handle_request()'s threads: a run waits for them too */
         ost_list_append(&r->stoppables, &s->stoppable.node);
     ost_timer_set(&s->stop_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.stop_timeout_ms));
+    s->filling = true; /* as in cut_off() */
     OST_LIST_EACH(node, next, &s->owner.requests) {
         struct ostler_request *request = OST_CONTAINER(node, struct ostler_request, node);
 
         if (!is_outgoing(request))
             ost_request_stop(request);
     }
+    s->filling = false;
+    ost_server_fill_places(s);
     ost_server_check_running(s);
     ost_server_check_stopped(s);
 }
 
+/* Those that wait for a place are let in: they have only to be told. */
 static void cut_off(struct ostler_server *s)
 {
     struct ost_list *node, *next;
 
+    s->filling = true; /* not yet: a request that fails is freed, and might be the next one here */
     OST_LIST_EACH(node, next, &s->owner.requests)
         ost_request_cancel(OST_CONTAINER(node, struct ostler_request, node));
+    s->filling = false;
+    ost_server_fill_places(s);
 }
 
 /* Name those who still hold. */
@@ -93,7 +110,7 @@ static void give_up(struct ostler_server *s)
     OST_LIST_EACH(node, next, &s->owner.requests) {
         if (logged++ >= HOLDERS_LOGGED)
             break;
-        ostler_address_text(&OST_CONTAINER(node, struct ostler_request, node)->peer, peer, sizeof(peer));
+        ostler_address_text(OST_CONTAINER(node, struct ostler_request, node)->peer, peer, sizeof(peer));
         ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR,
                          "%s: %s: its handler still runs although it was cut off", s->name, peer);
     }
@@ -163,7 +180,7 @@ static void on_hook(struct ost_job *job)
 {
     struct ostler_server *s = OST_CONTAINER(job, struct ostler_server, hook);
 
-    s->owner.class.service_actions(s);
+    s->class->service_actions(s);
 }
 
 int ost_stop_init(struct ostler_server *s)
