@@ -58,7 +58,7 @@ static int handle(struct ost_stream *s, const struct ostler_stream_handler *hand
     if (r != OSTLER_PARK)
         return r;
     error = ostler_stream_flush(&s->base);
-    if (error < 0 || s->packet || (s->request.eof && s->in_used == s->in_count))
+    if (error < 0 || s->packet || (s->request.eof && s->in_used == s->in_count) || atomic_load(&s->request.cancelled))
         return error;
     return OSTLER_PARK;
 }

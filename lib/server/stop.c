@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "mixin/inline.h"
 #include "server/receiver.h"
 #include "server/server.h"
 
@@ -226,10 +227,11 @@ int ostler_server_abort(struct ostler_server *s)
 }
 
 /* Run what is due for our requests; not for others', since we may be inside a callback
- * of theirs. Threads, while they run, own their requests' jobs. */
-static void run_jobs(struct ostler_server *s)
+ * of theirs. Threads, while they run, own their requests' jobs. Return how many. */
+static int run_jobs(struct ostler_server *s)
 {
     struct ost_list *node, *next;
+    int count = 0;
 
     OST_LIST_EACH(node, next, &s->owner.requests) {
         struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);
@@ -238,12 +240,14 @@ static void run_jobs(struct ostler_server *s)
             continue;
         ost_list_remove(&r->job.node);
         r->job.run(&r->job);
+        count++;
     }
+    return count;
 }
 
 /* End every request, whatever it takes: those on our thread here, those in threads in
- * the mix-in's close, after which what they posted is run, and last what was still
- * discarding input. */
+ * the mix-in's close, after which what they posted is run; what they had parked is finished
+ * inline, and last goes what was still discarding input. */
 static void end_requests(struct ostler_server *s)
 {
     if (s->state < OST_SERVER_STOPPING)
@@ -252,9 +256,10 @@ static void end_requests(struct ostler_server *s)
     cut_off(s);
     if (s->mixin_state)
         s->mixin->close(s->mixin_state);
+    s->mixin = s->mixin ? &ost_inline : NULL;
     ost_post_take(s->owner.reactor);
-    run_jobs(s); /* a fiber's or thread's end, a conn's last callbacks, an inline one's begin */
-    run_jobs(s); /* and that one's end */
+    while (run_jobs(s) > 0) /* a fiber's or thread's end, a conn's last callbacks, an inline one's begin and end */
+        continue;
     cut_off(s);
     assert(ost_list_is_empty(&s->owner.requests)); /* see where it must not be called from */
 }
