@@ -9,12 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { DEADLINE_MS = 5000, SILENCE_MS = 50 };
+enum { DEADLINE_MS = 5000, SILENCE_MS = 50, LOG_SIZE = 32 * 1024 * 1024 };
 
 long harness_slow(void)
 {
@@ -119,6 +120,36 @@ int harness_main(Suite *suite)
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* ---- Shared memory ---- */
+
+void *harness_share(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void harness_unshare(void *memory, size_t size)
+{
+    if (memory)
+        munmap(memory, size);
+}
+
+static void init_shared(pthread_mutex_t *lock, pthread_cond_t *cond)
+{
+    pthread_mutexattr_t mutex;
+    pthread_condattr_t condition;
+
+    pthread_mutexattr_init(&mutex);
+    pthread_mutexattr_setpshared(&mutex, PTHREAD_PROCESS_SHARED);
+    pthread_mutex_init(lock, &mutex);
+    pthread_mutexattr_destroy(&mutex);
+    pthread_condattr_init(&condition);
+    pthread_condattr_setpshared(&condition, PTHREAD_PROCESS_SHARED);
+    pthread_cond_init(cond, &condition);
+    pthread_condattr_destroy(&condition);
+}
+
 /* ---- Events ---- */
 
 static struct timespec deadline(void)
@@ -144,7 +175,8 @@ static bool wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, const struct
 
 void harness_event_init(struct harness_event *event)
 {
-    *event = (struct harness_event)HARNESS_EVENT;
+    init_shared(&event->lock, &event->raised);
+    event->count = 0;
 }
 
 void harness_raise(struct harness_event *event)
@@ -180,35 +212,45 @@ bool harness_wait(struct harness_event *event, int count)
 
 /* ---- The log ---- */
 
+struct harness_lines {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    size_t length;
+    char text[LOG_SIZE];
+};
+
 static void write_line(void *user, int level, const char *line)
 {
-    struct harness_log *log = user;
+    struct harness_lines *lines = user;
     const char *name = ostler_log_level_name(level);
     size_t size = strlen(line) + 16;
-    char *text;
 
-    pthread_mutex_lock(&log->lock);
-    text = realloc(log->text, log->length + size);
-    if (text) {
-        log->text = text;
-        log->length += (size_t)snprintf(text + log->length, size, "%s %s\n", name ? name : "?", line);
-        pthread_cond_broadcast(&log->more);
+    pthread_mutex_lock(&lines->lock);
+    if (lines->length + size <= LOG_SIZE) {
+        lines->length += (size_t)snprintf(lines->text + lines->length, size, "%s %s\n", name ? name : "?", line);
+        pthread_cond_broadcast(&lines->more);
     }
-    pthread_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&lines->lock);
 }
 
 void harness_log_init(struct harness_log *log)
 {
+    struct harness_lines *lines = harness_share(sizeof(*lines));
+
+    if (!lines)
+        abort();
+    init_shared(&lines->lock, &lines->more);
     *log = (struct harness_log){
-        .log = { .level = OSTLER_LOG_DEBUG, .write = write_line, .user = log },
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .more = PTHREAD_COND_INITIALIZER,
+        .log = { .level = OSTLER_LOG_DEBUG, .write = write_line, .user = lines },
+        .lines = lines,
+        .text = lines->text,
     };
 }
 
 void harness_log_fini(struct harness_log *log)
 {
-    free(log->text);
+    harness_unshare(log->lines, sizeof(*log->lines));
+    log->lines = NULL;
     log->text = NULL;
 }
 
@@ -225,9 +267,9 @@ int harness_log_count(struct harness_log *log, const char *part)
 {
     int n;
 
-    pthread_mutex_lock(&log->lock);
+    pthread_mutex_lock(&log->lines->lock);
     n = occurrences(log->text, part);
-    pthread_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&log->lines->lock);
     return n;
 }
 
@@ -241,10 +283,10 @@ bool harness_log_wait(struct harness_log *log, const char *part)
     struct timespec until = deadline();
     bool found;
 
-    pthread_mutex_lock(&log->lock);
-    while (!(found = occurrences(log->text, part) > 0) && wait_until(&log->more, &log->lock, &until))
+    pthread_mutex_lock(&log->lines->lock);
+    while (!(found = occurrences(log->text, part) > 0) && wait_until(&log->lines->more, &log->lines->lock, &until))
         continue;
-    pthread_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&log->lines->lock);
     return found;
 }
 
