@@ -17,6 +17,7 @@ static const struct {
     { "inline", NULL },
     { "threading", &ostler_threading },
     { "fibers", &ostler_fibers },
+    { "forking", &ostler_forking },
 };
 
 enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
@@ -27,12 +28,19 @@ struct deeds {
     atomic_int last; /* what handle returned or read last */
 };
 
-static void deeds_init(struct deeds *d)
+/* In memory that children share; one for all tests, which come one after another. */
+static struct deeds *new_deeds(void)
 {
+    static struct deeds *d;
+
+    if (!d)
+        d = harness_share(sizeof(*d));
+    ck_assert_ptr_nonnull(d);
     harness_event_init(&d->setups);
     harness_event_init(&d->handles);
     harness_event_init(&d->finishes);
     atomic_store(&d->last, 0);
+    return d;
 }
 
 /* Answers one line a call, with how many there were on this connection. */
@@ -82,7 +90,6 @@ static const struct ostler_stream_handler counter = {
 
 static struct ostler_server_options options_for(int way, struct deeds *deeds)
 {
-    deeds_init(deeds);
     return (struct ostler_server_options){
         .address = harness_address(), .stream = &counter, .mixin = ways[way].mixin, .user = deeds
     };
@@ -90,8 +97,8 @@ static struct ostler_server_options options_for(int way, struct deeds *deeds)
 
 START_TEST(a_parked_connection_is_handled_again_when_it_speaks)
 {
-    struct deeds deeds;
-    struct ostler_server_options options = options_for(_i, &deeds);
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
     struct harness_server h;
     int client;
 
@@ -106,16 +113,16 @@ START_TEST(a_parked_connection_is_handled_again_when_it_speaks)
     ck_assert(harness_expect_end(client));
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
-    ck_assert_int_eq(harness_count(&deeds.setups), 1);
-    ck_assert_int_eq(harness_count(&deeds.finishes), 1);
-    ck_assert_int_eq(harness_count(&deeds.handles), 3);
+    ck_assert_int_eq(harness_count(&deeds->setups), 1);
+    ck_assert_int_eq(harness_count(&deeds->finishes), 1);
+    ck_assert_int_eq(harness_count(&deeds->handles), 3);
 }
 END_TEST
 
 START_TEST(lines_that_came_together_are_all_handled)
 {
-    struct deeds deeds;
-    struct ostler_server_options options = options_for(_i, &deeds);
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
     struct harness_server h;
     int client;
 
@@ -134,8 +141,8 @@ enum { MANY = 200 };
 
 START_TEST(a_few_places_serve_many_kept_alive_connections)
 {
-    struct deeds deeds;
-    struct ostler_server_options options = options_for(_i, &deeds);
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
     struct harness_server h;
     static int clients[MANY];
     char line[32];
@@ -157,15 +164,15 @@ START_TEST(a_few_places_serve_many_kept_alive_connections)
     }
     for (int i = 0; i < MANY; i++)
         close(clients[i]);
-    ck_assert(harness_wait(&deeds.finishes, MANY));
+    ck_assert(harness_wait(&deeds->finishes, MANY));
     ck_assert_int_eq(harness_stop(&h), 0);
 }
 END_TEST
 
 START_TEST(silence_ends_a_parked_connection_and_it_is_finished)
 {
-    struct deeds deeds;
-    struct ostler_server_options options = options_for(_i, &deeds);
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
     struct harness_server h;
     int client;
 
@@ -177,14 +184,14 @@ START_TEST(silence_ends_a_parked_connection_and_it_is_finished)
     ck_assert(harness_expect_end(client));
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
-    ck_assert_int_eq(harness_count(&deeds.handles), 1);
+    ck_assert_int_eq(harness_count(&deeds->handles), 1);
 }
 END_TEST
 
 START_TEST(a_stop_lets_parked_connections_see_the_end)
 {
-    struct deeds deeds;
-    struct ostler_server_options options = options_for(_i, &deeds);
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
     struct harness_server h;
     int clients[20];
 
@@ -201,15 +208,15 @@ START_TEST(a_stop_lets_parked_connections_see_the_end)
         ck_assert(harness_expect_end(clients[i]));
         close(clients[i]);
     }
-    ck_assert_int_eq(harness_count(&deeds.finishes), 20);
-    ck_assert_int_eq(atomic_load(&deeds.last), 0);
+    ck_assert_int_eq(harness_count(&deeds->finishes), 20);
+    ck_assert_int_eq(atomic_load(&deeds->last), 0);
 }
 END_TEST
 
 START_TEST(a_server_is_freed_with_connections_parked)
 {
-    struct deeds deeds;
-    struct ostler_server_options options = options_for(_i, &deeds);
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
     struct ostler_server *server;
     int client;
 
@@ -220,15 +227,15 @@ START_TEST(a_server_is_freed_with_connections_parked)
     ck_assert_int_eq(ostler_server_handle_request(server), 1);
     ck_assert(harness_expect(client, "1 one\n"));
     ostler_server_free(server);
-    ck_assert_int_eq(harness_count(&deeds.finishes), 1);
+    ck_assert_int_eq(harness_count(&deeds->finishes), 1);
     close(client);
 }
 END_TEST
 
 START_TEST(with_defer_silent_clients_hold_no_place)
 {
-    struct deeds deeds;
-    struct ostler_server_options options = options_for(_i, &deeds);
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
     struct harness_server h;
     int silent[50], client;
 
@@ -240,12 +247,12 @@ START_TEST(with_defer_silent_clients_hold_no_place)
     client = harness_connect(h.server);
     ck_assert(harness_say(client, "one\n"));
     ck_assert(harness_expect(client, "1 one\n"));
-    ck_assert_int_eq(harness_count(&deeds.setups), 1);
+    ck_assert_int_eq(harness_count(&deeds->setups), 1);
     close(silent[0]); /* without a word: its handler never begins */
     ck_assert(harness_say(silent[1], "late\n"));
     ck_assert(harness_expect(silent[1], "1 late\n"));
     ck_assert_int_eq(harness_stop(&h), 0);
-    ck_assert_int_eq(harness_count(&deeds.setups), 2);
+    ck_assert_int_eq(harness_count(&deeds->setups), 2);
     for (int i = 1; i < 50; i++)
         close(silent[i]);
     close(client);
@@ -254,8 +261,8 @@ END_TEST
 
 START_TEST(max_parked_stops_accepting)
 {
-    struct deeds deeds;
-    struct ostler_server_options options = options_for(_i, &deeds);
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
     struct harness_server h;
     int first, second;
 
