@@ -1,9 +1,10 @@
 /* The orders are one line:
  *
- *    PARENT:PORT,PORT:SERVICE=FD,FD:SERVICE=FD
+ *    PARENT,TEXT:PORT,PORT:SERVICE=FD,FD:SERVICE=FD
  *
- * the daemon's process, the UDP ports of all its services (there may be none), and the
- * descriptors of the sockets that it has bound for the services that the worker runs.
+ * the daemon's process, the descriptor of the configuration (to be closed), the UDP ports
+ * of all services of the daemon (there may be none), and the descriptors of the sockets
+ * that it has bound for the services that the worker runs.
  * All else the worker has from the daemon's configuration, whose text it reads again:
  * services that are not named here are none of its business. What comes as an argument
  * may come from anybody, so it is looked at as such. */
@@ -46,14 +47,14 @@ static void write_service(FILE *out, const struct ostler_server *server)
         fprintf(out, "%c%d", i == 0 ? '=' : ',', fd);
 }
 
-int ost_orders_compose(char **out, const struct ost_conf *conf, struct ostler_server *const *servers)
+int ost_orders_compose(char **out, const struct ost_conf *conf, struct ostler_server *const *servers, int text_fd)
 {
     size_t size;
     FILE *stream = open_memstream(out, &size);
 
     if (!stream)
         return -errno;
-    fprintf(stream, "%ld:", (long)getpid());
+    fprintf(stream, "%ld,%d:", (long)getpid(), text_fd);
     write_ports(stream);
     for (size_t i = 0; i < conf->count; i++)
         if (conf->services[i].held)
@@ -153,13 +154,24 @@ static int take_service(struct ost_conf *conf, const char **at)
     return take_descriptors(service, at);
 }
 
+/* The parent, and the text, which has been read by now. */
+static bool take_head(struct ost_conf *conf, const char **at)
+{
+    int text_fd;
+
+    conf->parent = take_number(at, 1, INT_MAX);
+    if (conf->parent < 0 || !take(at, ','))
+        return false;
+    text_fd = take_number(at, STDERR_FILENO + 1, INT_MAX);
+    return text_fd > 0 && close(text_fd) == 0 && take(at, ':');
+}
+
 static int take_orders(struct ost_conf *conf, const char *at)
 {
-    int parent = take_number(&at, 1, INT_MAX), error;
+    int error;
 
-    if (parent < 0 || !take(&at, ':') || !take_ports(&at))
+    if (!take_head(conf, &at) || !take_ports(&at))
         return -EINVAL;
-    conf->parent = parent;
     do
         error = take_service(conf, &at);
     while (error == 0 && take(&at, ':'));

@@ -123,6 +123,14 @@ static void set_handler(struct ost_conf_service *service, const struct ost_mixin
         service->options.datagram = handler->datagram;
 }
 
+static void check_defer(const struct ost_conf_service *service, const struct ost_mixin_word *word,
+                        const config_setting_t *group, struct ost_report *report)
+{
+    if (word->is_evented && service->options.defer)
+        ost_report(report, ost_tree_line(config_setting_get_member(group, "defer")),
+                   "defer is not for \"evented\", where a client that waits holds up nobody; leave it out");
+}
+
 /* What runs the handler, on the addresses that were found good. */
 static void read_mixin(struct ost_conf_service *service, const config_setting_t *group, struct ost_report *report)
 {
@@ -131,6 +139,7 @@ static void read_mixin(struct ost_conf_service *service, const config_setting_t 
     if (!word || !service->handler)
         return;
     set_handler(service, word);
+    check_defer(service, word, group, report);
     ost_listen_check_faces(service, word, report);
 }
 

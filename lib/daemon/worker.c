@@ -62,14 +62,14 @@ static int keep_text(int *out, const char *text)
     return error;
 }
 
-static int keep_orders(char **out, const struct ost_conf *conf, struct ostler_server *const *servers)
+static int keep_orders(struct ost_worker *w, const struct ost_conf *conf, struct ostler_server *const *servers)
 {
     char *orders;
-    int error = ost_orders_compose(&orders, conf, servers);
+    int error = ost_orders_compose(&orders, conf, servers, w->text_fd);
 
     if (error < 0)
         return error;
-    error = asprintf(out, "--worker=%s", orders) < 0 ? -ENOMEM : 0;
+    error = asprintf(&w->orders, "--worker=%s", orders) < 0 ? -ENOMEM : 0;
     free(orders);
     return error;
 }
@@ -104,9 +104,9 @@ int ost_worker_init(struct ost_worker *out, const char *program, const struct os
     int error = keep_sockets(&w, conf, servers);
 
     if (error == 0)
-        error = keep_orders(&w.orders, conf, servers);
-    if (error == 0)
         error = keep_text(&w.text_fd, conf->text);
+    if (error == 0)
+        error = keep_orders(&w, conf, servers);
     if (error < 0)
         ost_worker_fini(&w);
     else
