@@ -126,6 +126,10 @@ static const struct ostler_conn_handler conn = { .on_open = conn_on_open };
 static const struct ostler_conn_handler hold = { .on_data = hold_on_data };
 static const struct ostler_stream_handler deaf = { .handle = deaf_handle };
 
+#define WHOLE { .name = "whole", .stream = &ring_stream, .conn = &conn, .datagram = &ring }
+
+static const struct ostler_service single_service[] = { WHOLE, { 0 } };
+
 static const struct ostler_service services[] = {
     { .name = "greet",
       .summary = "says what its settings are",
@@ -137,11 +141,15 @@ static const struct ostler_service services[] = {
     { .name = "late", .stream = &late },
     { .name = "ring", .datagram = &ring },
     { .name = "half", .stream = &ring_stream, .conn = &conn },
-    { .name = "whole", .stream = &ring_stream, .conn = &conn, .datagram = &ring },
+    WHOLE,
     { 0 },
 };
 
+/* Called as "wholed", it offers one service, and so takes addresses as arguments. */
 int main(int argc, char **argv)
 {
-    return ostler_daemon_main(argc, argv, services);
+    const char *slash = strrchr(argv[0], '/');
+    bool single = strcmp(slash ? slash + 1 : argv[0], "wholed") == 0;
+
+    return ostler_daemon_main(argc, argv, single ? single_service : services);
 }
