@@ -40,7 +40,7 @@ from machine import (KIB, MIB, SANITIZED, SLOW, allow_many_descriptors, becomes_
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("OSTLER_BIN") or ROOT / "build/dev/bin")
 
-CONCURRENT = ("evented", "threading", "fibers")
+CONCURRENT = ("evented", "threading", "forking", "fibers")
 MIXINS = (*CONCURRENT, "inline")  # inline serves one client at a time
 
 LOOPBACK4 = "tcp:127.0.0.1:0"
@@ -213,8 +213,9 @@ class Daemon:
         lines = "\n".join((task / "status").read_text() for task in tasks).splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+    def descriptors(self, pid=None):
+        """Its own, or its worker's."""
+        return len(os.listdir(f"/proc/{pid or self.pid}/fd"))
 
     def threads(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))
