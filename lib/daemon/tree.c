@@ -1,9 +1,12 @@
-/* A configuration as libconfig's tree. text.c reads the file, syntax.c refuses what libconfig would choke on or misread,
- * libconfig builds the tree. What is left for libconfig to complain of is a name given
- * twice.
+/* A configuration as libconfig's tree. text.c reads the file, syntax.c refuses what
+ * libconfig would choke on or misread, libconfig builds the tree. What is left for
+ * libconfig to complain of is a name given twice.
  *
  * libconfig's own line of a string in an array is that of the token behind it, which
- * may stand further down; so the lines that syntax.c noted are hung onto them. */
+ * may stand further down; so the lines that syntax.c noted are hung onto them.
+ *
+ * Addresses of the command line become the tree that a file for them would, so that what
+ * follows is the same for both. */
 #include "daemon/tree.h"
 
 #include <errno.h>
