@@ -33,6 +33,7 @@ import typing
 import unittest
 
 import clients
+from kinds import Address
 from machine import (KIB, MIB, SANITIZED, SLOW, allow_many_descriptors, becomes_readable,  # noqa: F401
                      has_ipv6, needs_ipv6, scaled, spawn, tool, unless_sanitized, wait_until)
 
@@ -66,28 +67,6 @@ def _value(value, indent=""):
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return repr(value)
-
-
-class Address(typing.NamedTuple):
-    """Where a service listens, as socket.create_connection() takes it."""
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text):
-        scheme, _, rest = text.partition(":")
-        host, _, port = rest.rpartition(":")
-        if scheme != "tcp":
-            raise AssertionError(f"the ready line names no TCP address: {text!r}")
-        return cls(host.strip("[]"), int(port))
-
-    @property
-    def is_ipv6(self):
-        return ":" in self.host
-
-    @property
-    def socat(self):
-        return f"TCP6:[{self.host}]:{self.port}" if self.is_ipv6 else f"TCP4:{self.host}:{self.port}"
 
 
 class Exit(typing.NamedTuple):
