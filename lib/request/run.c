@@ -8,16 +8,22 @@ static void on_ended(struct ost_job *job)
 {
     struct ostler_request *r = OST_CONTAINER(job, struct ostler_request, job);
 
-    ost_stream_fini(OST_CONTAINER(r, struct ost_stream, request));
     ost_watch_set(&r->watch, 0);
     ost_request_close(r);
 }
 
-static void report_end(struct ost_stream *s)
+static void on_parked(struct ost_job *job)
+{
+    struct ostler_request *r = OST_CONTAINER(job, struct ostler_request, job);
+
+    r->owner->parked(r->owner, r);
+}
+
+void ost_request_report(struct ost_stream *s, int result)
 {
     struct ostler_request *r = &s->request;
 
-    r->job.run = on_ended;
+    r->job.run = result == OSTLER_PARK ? on_parked : on_ended;
     if (s->parker)
         ost_reactor_soon(r->owner->reactor, &r->job);
     else
@@ -37,19 +43,25 @@ static void blame(struct ost_stream *s, int error)
     ost_request_blame(r, reason, error);
 }
 
-static void run(struct ost_stream *s)
+int ost_request_perform(struct ost_stream *s)
 {
     struct ostler_request *r = &s->request;
-    struct ost_owner *owner = r->owner;
-    int error;
+    const struct ostler_server_class *class = ost_request_class(r);
+    int result;
 
     ost_request_set_current(r);
-    error = owner->class.finish_request(owner->server, r);
-    blame(s, error < 0 ? error : 0);
-    if (error < 0)
-        owner->class.handle_error(owner->server, r, error);
+    result = class->finish_request(r->owner->server, r);
+    if (result != OSTLER_PARK)
+        blame(s, result < 0 ? result : 0);
+    if (result < 0)
+        class->handle_error(r->owner->server, r, result);
     ost_request_set_current(NULL);
-    report_end(s);
+    return result == OSTLER_PARK || result < 0 ? result : 0;
+}
+
+static void run(struct ost_stream *s)
+{
+    ost_request_report(s, ost_request_perform(s));
 }
 
 /* Inline: waiting is turning the reactor. */
