@@ -23,6 +23,7 @@ import contextlib
 import faulthandler
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -154,16 +155,30 @@ class Daemon:
         return f"--- the log of ostlerd, its last {min(lines, len(text))} of {len(text)} lines\n" \
             + "\n".join(line[:400] for line in text[-lines:]) + "\n---"
 
-    # What it uses.
+    # What it uses, its workers and their children included.
 
-    def _proc(self, name):
-        return pathlib.Path(f"/proc/{self.pid}/{name}").read_text()
+    def processes(self):
+        """Their pids, its own first."""
+        pids = [self.pid]
+        for pid in pids:  # which grows meanwhile
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+                    pids += map(int, (task / "children").read_text().split())
+        return pids
+
+    def _sum(self, measure):
+        """Of all its processes; one that has ended meanwhile uses nothing."""
+        total = 0
+        for pid in self.processes():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                total += measure(pathlib.Path(f"/proc/{pid}"))
+        return total
 
     def _kilobytes(self, file, key):
-        for line in self._proc(file).splitlines():
-            if line.startswith(key + ":"):
-                return int(line.split()[1]) * KIB
-        raise AssertionError(f"/proc/{self.pid}/{file} has no {key}")
+        def measure(process):
+            found = re.search(rf"^{key}: +(\d+)", (process / file).read_text(), flags=re.M)
+            return int(found[1]) * KIB if found else 0  # one that has just ended has no memory
+        return self._sum(measure)
 
     def pss(self):
         """User memory in bytes, shared pages divided by those who share them."""
@@ -173,9 +188,11 @@ class Daemon:
         return self._kilobytes("status", "VmRSS")
 
     def cpu_seconds(self):
-        """Of all its threads, ended ones too."""
-        fields = self._proc("stat").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Of all threads and those children that have been waited for."""
+        def measure(process):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        return self._sum(measure)
 
     def wake_ups(self):
         """How often its threads have waited so far."""
@@ -184,7 +201,7 @@ class Daemon:
         return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return self._sum(lambda process: len(os.listdir(process / "fd")))
 
     def threads(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))

@@ -193,7 +193,7 @@ class ServiceCases:
         for address in self.daemon.addresses["echo"]:
             target = address.socat
             if address.kind == "unixgram":
-                target = f"UNIX-SENDTO:{address.path},bind={self.folder / 'socat'}"
+                target = f"UNIX-CLIENT:{address.path},type={int(address.type)},bind={self.folder / 'socat'}"
             with self.subTest(kind=address.kind):
                 process = ostler.spawn([ostler.tool("socat"), "-t5", "-", target], stdin=subprocess.PIPE,
                                        stdout=subprocess.PIPE)
