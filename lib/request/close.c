@@ -174,7 +174,8 @@ void ost_request_close(struct ostler_request *r)
     bool at_once = r->reset || r->peer_done || r->broken || atomic_load(&r->cancelled);
 
     end(r);
-    if (!r->reset && (at_once || !r->shut_read)) /* before a reset it would look like an orderly end */
+    /* Before a reset it would look like an orderly end. */
+    if (!r->reset && !r->shut_down && (at_once || !r->shut_read))
         ost_request_class(r)->shutdown_request(owner->server, r);
     if (at_once || atomic_load(&r->cancelled))
         release(r);

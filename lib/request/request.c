@@ -6,6 +6,7 @@
 
 #include "net/socket.h"
 #include "request/conn.h"
+#include "request/relay.h"
 #include "request/stream.h"
 
 static _Thread_local struct ostler_request *current;
@@ -49,6 +50,29 @@ int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int
     return ost_stream_new(out, owner, fd, peer);
 }
 
+bool ost_request_is_stopped(const struct ostler_request *r)
+{
+    if (atomic_load_explicit(&r->stopping, memory_order_acquire))
+        return true;
+    return r->relay && ost_relay_is_stopped(r->relay, NULL);
+}
+
+/* In a child: take over what the parent has told. */
+static void heed_relay(struct ostler_request *r)
+{
+    if (!atomic_load(&r->stopping) && ost_relay_is_stopped(r->relay, &r->input_left))
+        atomic_store(&r->stopping, true);
+    if (ost_relay_is_cancelled(r->relay))
+        atomic_store(&r->cancelled, true);
+}
+
+static bool is_stopping(struct ostler_request *r)
+{
+    if (r->relay)
+        heed_relay(r);
+    return atomic_load_explicit(&r->stopping, memory_order_acquire);
+}
+
 /* When the server stops a handler is to see what had arrived then, and no more. That
  * cannot be left to SHUT_RD, after which a TCP socket goes on taking in what the peer
  * sends; so what is left is counted down. got bytes were received, and stopping says
@@ -57,7 +81,7 @@ static void count_down(struct ostler_request *r, bool stopping, ssize_t got)
 {
     if (stopping)
         r->input_left = r->input_left > got ? r->input_left - (int)got : 0;
-    else if (atomic_load_explicit(&r->stopping, memory_order_acquire))
+    else if (is_stopping(r))
         r->input_left = ost_socket_pending(r->watch.fd); /* it came meanwhile, with or without ours */
 }
 
@@ -69,6 +93,8 @@ static size_t at_most(size_t n, int limit)
 /* Note an error of the socket, and hand it on. */
 static int failed(struct ostler_request *r, int error)
 {
+    if (r->relay)
+        heed_relay(r); /* it may be the parent's doing */
     if (error != -EAGAIN) {
         r->broken = true;
         r->io_error = error;
@@ -78,7 +104,7 @@ static int failed(struct ostler_request *r, int error)
 
 ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, int flags)
 {
-    bool stopping = atomic_load_explicit(&r->stopping, memory_order_acquire);
+    bool stopping = is_stopping(r);
     ssize_t got = 0;
 
     if (n == 0)
@@ -95,7 +121,7 @@ ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, in
         return failed(r, -errno);
     if (got == 0 && !r->eof) {
         r->eof = true;
-        r->peer_done = n > 0 && !atomic_load(&r->stopping);
+        r->peer_done = n > 0 && !is_stopping(r);
     }
     r->bytes_in += (uint64_t)got;
     count_down(r, stopping, got);
@@ -124,6 +150,8 @@ void ost_request_stop(struct ostler_request *r)
     if (r->datagram)
         return; /* all of its input is there */
     r->input_left = ost_socket_pending(r->watch.fd);
+    if (r->relay && !ost_relay_stop(r->relay, r->input_left))
+        return; /* its end is about to be seen */
     atomic_store_explicit(&r->stopping, true, memory_order_release);
     if (r->is_conn)
         ost_conn_stop(r);
@@ -138,6 +166,8 @@ void ost_request_cancel(struct ostler_request *r)
         return;
     }
     atomic_store(&r->cancelled, true);
+    if (r->relay)
+        ost_relay_cancel(r->relay);
     if (r->closing)
         return; /* it is on its way */
     if (r->is_conn) {

@@ -18,6 +18,11 @@
 #include "reactor/timer.h"
 #include "reactor/watch.h"
 
+struct ost_relay;
+
+/* How the child that ran a handler died before it could report. */
+enum ost_death { OST_REPORTED, OST_EXITED, OST_KILLED, OST_LOST };
+
 /* What the requests of one server share: the server's side that faces them. */
 struct ost_owner {
     struct ostler_server *server;
@@ -46,6 +51,7 @@ struct ostler_request {
     struct ost_watch watch;
     struct ost_timer timer;
     const struct ostler_address *peer; /* behind the request, in the same piece of memory */
+    struct ost_relay *relay;      /* while its handler runs in a child; else NULL */
     uint64_t bytes_in, bytes_out; /* the handler's thread's, while it runs */
     uint64_t name;                /* for ostler_conn_id(); 0: it has none */
     uint64_t linger_end;          /* when discarding input ends at the latest */
@@ -63,6 +69,9 @@ struct ostler_request {
     bool closing;                 /* the handler has done with it */
     bool discarding;              /* … and its input is discarded */
     bool reset;                   /* close with a reset */
+    bool shut_down;               /* shutdown_request was called, in the child */
+    unsigned char death;          /* enum ost_death */
+    unsigned char death_status;   /* the signal, or the exit status */
     unsigned char reason;         /* enum ostler_close_reason */
     bool is_conn;                 /* struct ost_conn, else struct ost_stream or struct ost_datagram */
     bool datagram;                /* the descriptor is the listener's */
@@ -121,12 +130,8 @@ void ost_request_close_now(struct ostler_request *request);
 void ost_request_stop(struct ostler_request *request);
 void ost_request_cancel(struct ostler_request *request);
 
-struct ost_stream;
-
-/* Run finish_request, and handle_error if it fails: 0, -errno or OSTLER_PARK. And tell the
- * reactor how it went. Thread: the handler's. */
-int ost_request_perform(struct ost_stream *stream);
-void ost_request_report(struct ost_stream *stream, int result);
+/* Was it told to stop? Thread: any that it runs on, a child's too. */
+bool ost_request_is_stopped(const struct ostler_request *request);
 
 /* The request that the calling thread or fiber runs the handler of, or NULL. */
 struct ostler_request *ost_request_current(void);

@@ -1,8 +1,8 @@
 /* ostler_request_run(): finish_request and handle_error where the mix-in wants them
  * to run, and the report to the reactor that they are over. */
-#include <ostler/sys/mixin.h>
+#include "request/run.h"
 
-#include "request/stream.h"
+#include <ostler/sys/mixin.h>
 
 static void on_ended(struct ost_job *job)
 {
@@ -24,7 +24,7 @@ void ost_request_report(struct ost_stream *s, int result)
     struct ostler_request *r = &s->request;
 
     r->job.run = result == OSTLER_PARK ? on_parked : on_ended;
-    if (s->parker)
+    if (s->parker || ostler_reactor_is_current(r->owner->reactor))
         ost_reactor_soon(r->owner->reactor, &r->job);
     else
         ost_reactor_post_job(r->owner->reactor, &r->job);
@@ -43,20 +43,29 @@ static void blame(struct ost_stream *s, int error)
     ost_request_blame(r, reason, error);
 }
 
+void ost_request_fail(struct ost_stream *s, int error)
+{
+    struct ost_owner *owner = s->request.owner;
+
+    blame(s, error);
+    ost_request_class(&s->request)->handle_error(owner->server, &s->request, error);
+}
+
 int ost_request_perform(struct ost_stream *s)
 {
     struct ostler_request *r = &s->request;
-    const struct ostler_server_class *class = ost_request_class(r);
     int result;
 
     ost_request_set_current(r);
-    result = class->finish_request(r->owner->server, r);
-    if (result != OSTLER_PARK)
-        blame(s, result < 0 ? result : 0);
+    result = ost_request_class(r)->finish_request(r->owner->server, r);
+    if (result > 0 && result != OSTLER_PARK)
+        result = 0;
     if (result < 0)
-        class->handle_error(r->owner->server, r, result);
+        ost_request_fail(s, result);
+    else if (result == 0)
+        blame(s, 0);
     ost_request_set_current(NULL);
-    return result == OSTLER_PARK || result < 0 ? result : 0;
+    return result;
 }
 
 static void run(struct ost_stream *s)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INPUT_SIZE = 4096, TEXT_SIZE = 512 };
+enum { TEXT_SIZE = 512 };
 
 static struct ost_stream *inside(const struct ostler_stream *stream)
 {
@@ -148,11 +148,11 @@ static ssize_t fill(struct ost_stream *s)
         s->drained = false;
     }
     if (!s->in)
-        s->in = malloc(INPUT_SIZE);
+        s->in = malloc(OST_STREAM_INPUT);
     if (!s->in)
         return -ENOMEM;
     s->in_used = s->in_count = 0;
-    n = receive(s, s->in, INPUT_SIZE);
+    n = receive(s, s->in, OST_STREAM_INPUT);
     if (n > 0)
         s->in_count = (size_t)n;
     return n;

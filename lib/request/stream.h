@@ -24,6 +24,8 @@ struct ost_channel {
 
 extern const struct ost_channel ost_socket_channel, ost_packet_channel;
 
+enum { OST_STREAM_INPUT = 4096 }; /* read_line's buffer */
+
 /* How a handler that runs on the reactor's own thread waits: park() comes back
  * after unpark(), or before it and is then called again. A handler in a thread or
  * a child has none: it waits in the kernel. Set by the mix-in. */
@@ -44,7 +46,7 @@ struct ost_stream {
     const struct ost_channel *channel;
     struct ost_packet *packet; /* of a datagram; else NULL */
     const struct ost_parker *parker;
-    void *place;              /* the parker's: the fiber */
+    void *place;              /* the mix-in's: the fiber, or the child */
     struct ost_wait *waiting; /* NULL: it runs */
     uint64_t deadline;        /* ms on the clock, or OST_NEVER */
     long timeout_ms;          /* OSTLER_NEVER: none */

@@ -15,9 +15,11 @@ static struct ost_stream *stream_of(struct ostler_request *r)
     return OST_CONTAINER(r, struct ost_stream, request);
 }
 
+/* Once cut off there is no more to run than a few lines each: places don't matter, but for
+ * children, who are limited in any case. */
 static bool is_full(const struct ostler_server *s)
 {
-    return s->running >= s->capacity && !s->cut_off;
+    return s->running >= s->capacity && !(s->cut_off && !(s->mixin && s->mixin->kill));
 }
 
 static void close_refused(struct ostler_request *r, int error)

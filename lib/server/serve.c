@@ -90,6 +90,8 @@ int ostler_server_shutdown(struct ostler_server *s)
 
     if (!s)
         return -EINVAL;
+    if (ost_reactor_is_disowned(s->owner.reactor))
+        return -EPERM;
     pthread_mutex_lock(&s->lock);
     s->shutdown = true;
     if (s->serving && !s->stop_posted) {

@@ -105,7 +105,7 @@ int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_addres
         return 0;
     }
     error = ost_server_place(s, r);
-    return error == -ENOMEM || error == -EAGAIN ? -ENOMEM : 0;
+    return error == -ENOMEM || error == -EAGAIN || error == -EMFILE || error == -ENFILE ? -ENOMEM : 0;
 }
 
 void ost_server_admit_packet(struct ostler_server *s, struct ostler_request *r)
@@ -407,7 +407,11 @@ const struct ostler_address *ostler_server_address(const struct ostler_server *s
 
 bool ostler_server_is_stopping(const struct ostler_server *s)
 {
-    return s && atomic_load(&s->owner.stopping);
+    const struct ostler_request *r = ost_request_current();
+
+    if (!s)
+        return false;
+    return atomic_load(&s->owner.stopping) || (r && r->owner == &s->owner && ost_request_is_stopped(r));
 }
 
 size_t ostler_server_active(const struct ostler_server *s)

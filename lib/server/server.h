@@ -15,9 +15,9 @@
 #include <ostler/server.h>
 #include <ostler/sys/mixin.h>
 
+#include "base/throttle.h"
 #include "request/request.h"
 #include "server/listener.h"
-#include "server/throttle.h"
 
 enum ost_server_state { OST_SERVER_NEW, OST_SERVER_SERVING, OST_SERVER_STOPPING, OST_SERVER_STOPPED };
 
@@ -45,8 +45,10 @@ struct ostler_server {
     bool elsewhere; /* … and runs in a thread: it is not waited for */
     bool timed_out; /* … or has not come in time */
     bool cut_off;   /* the stop's time has run out */
+    bool killed;    /* … and what can be ended by force was */
     int result;     /* of the stop */
     struct ost_stoppable stoppable;
+    struct ost_holder holder;
     struct ost_timer stop_timer, request_timer, actions_timer;
     struct ost_job hook; /* service_actions, after each turn */
 

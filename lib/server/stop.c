@@ -101,6 +101,29 @@ static void cut_off(struct ostler_server *s)
     ost_server_fill_places(s);
 }
 
+/* End by force what can be, and wait for it a last time. False: there is nothing. */
+static bool kill_all(struct ostler_server *s)
+{
+    char peer[OSTLER_ADDRESS_TEXT];
+    struct ost_list *node, *next;
+
+    if (s->killed || !s->mixin || !s->mixin->kill)
+        return false;
+    OST_LIST_EACH(node, next, &s->owner.requests) {
+        struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);
+
+        if (s->mixin->kill(s->mixin_state, r) < 0)
+            continue;
+        s->killed = true;
+        ostler_address_text(r->peer, peer, sizeof(peer));
+        ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING,
+                         "%s: %s: its handler still ran although it was cut off, and was killed", s->name, peer);
+    }
+    if (s->killed)
+        ost_timer_set(&s->stop_timer, s->owner.reactor, ost_reactor_refresh(s->owner.reactor) + GRACE_MS);
+    return s->killed;
+}
+
 /* Name those who still hold. */
 static void give_up(struct ostler_server *s)
 {
@@ -137,7 +160,8 @@ static void on_stop_timer(struct ost_timer *timer)
     struct ostler_server *s = OST_CONTAINER(timer, struct ostler_server, stop_timer);
 
     if (s->cut_off) {
-        give_up(s);
+        if (!kill_all(s))
+            give_up(s);
         return;
     }
     ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING, "%s: cutting off %zu connections after %ld ms", s->name,
@@ -184,6 +208,21 @@ static void on_hook(struct ost_job *job)
     s->class->service_actions(s);
 }
 
+/* In a child: what it has inherited of us. */
+static void let_go(struct ost_holder *holder, int keep)
+{
+    struct ostler_server *s = OST_CONTAINER(holder, struct ostler_server, holder);
+    struct ost_list *node, *next;
+
+    for (size_t i = 0; i < s->listener_count; i++) {
+        ost_reactor_let_go(s->listeners[i].fd, keep);
+        if (s->listeners[i].fd != keep)
+            s->listeners[i].fd = -1;
+    }
+    OST_LIST_EACH(node, next, &s->owner.requests)
+        ost_reactor_let_go(OST_CONTAINER(node, struct ostler_request, node)->watch.fd, keep);
+}
+
 int ost_stop_init(struct ostler_server *s)
 {
     struct ostler_reactor *r = s->owner.reactor;
@@ -193,6 +232,8 @@ int ost_stop_init(struct ostler_server *s)
     if (ost_timer_init(&s->request_timer, r, on_request_timer) < 0 ||
         ost_timer_init(&s->actions_timer, r, on_actions_timer) < 0)
         return -ENOMEM; /* places in the reactor's heap, nothing that leaks */
+    if (ost_throttle_init(&s->errors) < 0)
+        return -ENOMEM;
     s->stoppable.stop = on_stop;
     s->stoppable.abort = on_abort;
     s->hook.run = on_hook;
@@ -202,7 +243,8 @@ int ost_stop_init(struct ostler_server *s)
     ost_list_init(&s->stop_job.node);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->left, NULL);
-    ost_throttle_init(&s->errors);
+    s->holder.let_go = let_go;
+    ost_list_append(&r->holders, &s->holder.node);
     return 0;
 }
 
@@ -257,6 +299,7 @@ static void end_requests(struct ostler_server *s)
     if (s->mixin_state)
         s->mixin->close(s->mixin_state);
     s->mixin = s->mixin ? &ost_inline : NULL;
+    ost_server_fill_places(s);
     ost_post_take(s->owner.reactor);
     while (run_jobs(s) > 0) /* a fiber's or thread's end, a conn's last callbacks, an inline one's begin and end */
         continue;
@@ -289,6 +332,7 @@ void ostler_server_free(struct ostler_server *s)
         finish(s);
     await_waiters(s);
     ost_reactor_withdraw(r, &s->stop_job);
+    ost_list_remove(&s->holder.node);
     for (size_t i = 0; i < s->listener_count; i++)
         ost_listener_fini(&s->listeners[i]);
     ost_timer_fini(&s->stop_timer, r);

@@ -84,7 +84,7 @@ static struct ostler_server_options options_for(int way, struct deeds *deeds)
 {
     deeds_init(deeds);
     return (struct ostler_server_options){
-        .address = "tcp:127.0.0.1:0", .stream = &counter, .mixin = ways[way].mixin, .user = deeds
+        .address = harness_address(), .stream = &counter, .mixin = ways[way].mixin, .user = deeds
     };
 }
 

@@ -587,7 +587,7 @@ START_TEST(without_descriptors_it_fails_with_a_sentence)
         few.rlim_cur = harness_descriptors() + extra;
         setrlimit(RLIMIT_NOFILE, &few);
         harness_log_fini(&log);
-        log.length = 0;
+        harness_log_init(&log);
         result = ostler_server_new(&server, &options, NULL);
         setrlimit(RLIMIT_NOFILE, &before);
         if (result == 0)
