@@ -70,6 +70,24 @@ def _value(value, indent=""):
     return repr(value)
 
 
+def children_of(pid):
+    """The processes whose parent pid is, zombies too."""
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if stat.read_text().rpartition(")")[2].split()[1] == str(pid):
+                found.append(int(stat.parent.name))
+    return found
+
+
+def is_alive(pid):
+    """Does a process of this number run, zombies aside?"""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 class Exit(typing.NamedTuple):
     status: int      # negative: ended by that signal
     seconds: float   # from the signal (or the wait) to the end
@@ -78,10 +96,10 @@ class Exit(typing.NamedTuple):
 class Daemon:
     """One running ostlerd, and what can be seen of it from outside."""
 
-    def __init__(self, services, *, prefix=(), environment=None, ready_within=10, **settings):
+    def __init__(self, services, *, program="ostlerd", prefix=(), environment=None, ready_within=10, **settings):
         """Write the configuration, start the daemon, return when it is ready.
-        prefix: a program and its arguments that runs it (prlimit, valgrind); it must
-        exec or be the daemon's process itself. settings: the global ones."""
+        program: of the build's. prefix: a program and its arguments that runs it (prlimit,
+        valgrind); it must exec or be the daemon's process itself. settings: the global ones."""
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ostler-test-"))
         self.config = self.directory / "ostler.conf"
         self.log_file = self.directory / "log"
@@ -92,15 +110,14 @@ class Daemon:
         self.config.write_text(config_text({**settings, "services": services}))
         self.process = self.pidfd = None
         try:
-            self._start(prefix, environment or {})
+            self._start(BIN / program, prefix, environment or {})
             self._await_ready(scaled(ready_within))
         except BaseException:
             self.kill()
             self.remove()
             raise
 
-    def _start(self, prefix, environment):
-        program = BIN / "ostlerd"
+    def _start(self, program, prefix, environment):
         if not os.access(program, os.X_OK):
             raise AssertionError(f"there is no program {program}: build it, or set OSTLER_BIN")
         pipe, ready = os.pipe()
@@ -161,16 +178,14 @@ class Daemon:
         """Their pids, its own first."""
         pids = [self.pid]
         for pid in pids:  # which grows meanwhile
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-                    pids += map(int, (task / "children").read_text().split())
+            pids += children_of(pid)
         return pids
 
     def _sum(self, measure):
         """Of all its processes; one that has ended meanwhile uses nothing."""
         total = 0
         for pid in self.processes():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            with contextlib.suppress(OSError):
                 total += measure(pathlib.Path(f"/proc/{pid}"))
         return total
 
@@ -205,6 +220,19 @@ class Daemon:
 
     def threads(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))
+
+    # The process of forking services, and theirs.
+
+    def worker(self):
+        """The worker's pid; there is one."""
+        [pid] = children_of(self.pid)
+        return pid
+
+    def await_worker(self, other_than=None, seconds=10):
+        """The pid of a worker, once there is one that is another one."""
+        wait_until(lambda: set(children_of(self.pid)) - {other_than}, scaled(seconds), "a worker was started")
+        [pid] = set(children_of(self.pid)) - {other_than}
+        return pid
 
     # Its end.
 
