@@ -105,12 +105,23 @@ def check_examples(program, folder):
             yield f"an example of ostler.conf.5, or conf/ostler.conf, is wrong: {checked.stdout}{checked.stderr}"
 
 
+def check_commands(bin, page):
+    """The examples of a page that run its program with addresses."""
+    program = page.stem
+    for line in re.findall(rf"^{program} (.*)$", page.read_text(), flags=re.M):
+        if not line.startswith("-"):
+            checked = subprocess.run([bin / program, "-t", *line.split()], capture_output=True, text=True)
+            if checked.returncode != 0:
+                yield f"{page}: {program} {line}: {checked.stderr}"
+
+
 def problems(bin):
     program = bin / "ostlerd"
     catalogue = run(program, "-l")
     for page in sorted(pages.values()):
         yield from lint(page)
         yield from check_references(page)
+        yield from check_commands(bin, page)
     yield from check_flags(program)
     yield from check_settings(catalogue)
     yield from check_mixins(catalogue)
