@@ -6,13 +6,13 @@ static int echo_handle(struct ostler_stream *s)
 {
     char buf[4096];
     ssize_t n;
+    int r = 0;
 
-    while ((n = ostler_stream_read(s, buf, sizeof(buf))) > 0) {
-        int r = ostler_stream_write(s, buf, (size_t)n);
-        if (r < 0)
-            return r;
-    }
-    return (int)n;
+    while (r == 0 && (n = ostler_stream_read(s, buf, sizeof(buf))) > 0)
+        r = ostler_stream_write(s, buf, (size_t)n);
+    if (r < 0)
+        ostler_stream_no_reply(s); /* not the beginning of a datagram that is too long for a reply */
+    return r < 0 ? r : (int)n;
 }
 
 static ssize_t echo_on_data(struct ostler_conn *c, const void *data, size_t n)

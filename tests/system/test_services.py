@@ -82,6 +82,16 @@ class ServiceCases:
                 data = os.urandom(size)
                 self.assertEqual(kinds.ask(client, data), data)
 
+    def test_echo_sends_nothing_back_for_a_datagram_that_is_too_long_for_udp(self):
+        [address] = [a for a in self.daemon.addresses["echo"] if a.kind == "unixgram"]
+        with kinds.dial(address) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 200_000)
+            for size in (65508, 65536, 100_000):
+                client.send(bytes(size))
+            for _ in range(5):
+                self.assertEqual(kinds.ask(client, b"hello"), b"hello")
+            self.assertFalse(clients.hears_something(client, 0))
+
     def test_discard_says_nothing_on_a_connection_until_its_end(self):
         for client in self.connections("discard"):
             client.sendall(bytes(300_000))
