@@ -41,7 +41,7 @@ from machine import (KIB, MIB, SANITIZED, SLOW, allow_many_descriptors, becomes_
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("OSTLER_BIN") or ROOT / "build/dev/bin")
 
-CONCURRENT = ("evented", "threading", "fibers")
+CONCURRENT = ("evented", "threading", "forking", "fibers")
 MIXINS = (*CONCURRENT, "inline")  # inline serves one client at a time
 
 LOOPBACK4 = "tcp:127.0.0.1:0"
