@@ -189,6 +189,7 @@ static int serve_with_stopper(struct daemon *d)
         .who = d->conf->parent ? "worker: " : "",
         .log = &daemon_log,
         .stop_timeout_ms = d->conf->stop_timeout_ms,
+        .hurry = d->conf->parent ? OST_WORKER_HURRY : 0,
         .stop = on_stop,
         .abort = on_abort,
         .give_up = on_give_up,

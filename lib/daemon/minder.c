@@ -4,10 +4,7 @@
  * A worker is the leader of a process group, in which its children are. When it has
  * died, the others of the group are killed, while it is still a zombie: as long as it
  * is one its number can be no one else's. Orphans of the group that became our children,
- * since we are the system's first process or a subreaper, are reaped with it.
- *
- * SIGTERM stops a worker, SIGINT is the second signal that a stop at once takes: two of
- * one kind, sent close together, could arrive as one. */
+ * since we are the system's first process or a subreaper, are reaped with it. */
 #include "daemon/minder.h"
 
 #include <errno.h>
@@ -267,7 +264,7 @@ void ost_minder_stop(struct ost_minder *m)
 {
     pthread_mutex_lock(&m->lock);
     if (!m->stopping && m->pid)
-        kill(m->pid, SIGTERM);
+        kill(m->pid, OST_WORKER_STOP);
     m->stopping = true;
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
@@ -277,7 +274,7 @@ void ost_minder_abort(struct ost_minder *m)
 {
     pthread_mutex_lock(&m->lock);
     if (m->pid)
-        kill(m->pid, SIGINT);
+        kill(m->pid, OST_WORKER_HURRY);
     pthread_mutex_unlock(&m->lock);
 }
 

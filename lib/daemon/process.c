@@ -13,6 +13,7 @@
 #include <ostler/log.h>
 
 #include "daemon/stopper.h"
+#include "daemon/worker.h"
 
 /* As many connections as the system lets us have. */
 static void raise_descriptor_limit(const struct ostler_log *log)
@@ -44,9 +45,9 @@ static void heed_children(void)
 static void tie_worker(const struct ost_conf *conf, const char *program)
 {
     prctl(PR_SET_NAME, program);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, OST_WORKER_STOP);
     if (getppid() != conf->parent)
-        kill(getpid(), SIGTERM);
+        kill(getpid(), OST_WORKER_STOP);
 }
 
 void ost_process_prepare(const struct ost_conf *conf, const char *program, const struct ostler_log *log)

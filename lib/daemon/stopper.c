@@ -78,6 +78,17 @@ static const char *name_of(int number)
     return number == SIGTERM ? "SIGTERM" : "SIGINT";
 }
 
+/* The signal for a stop at once, or else as next_signal(). */
+static int next_hurry(struct ost_stopper *s, int64_t limit)
+{
+    int number;
+
+    do
+        number = next_signal(s, limit);
+    while (number > 0 && s->hurry && number != s->hurry);
+    return number;
+}
+
 /* Wait until everything has ended; more signals change nothing. 0, or -EAGAIN after limit. */
 static int await_end(struct ost_stopper *s, int64_t limit)
 {
@@ -93,12 +104,13 @@ static int stop(struct ost_stopper *s, int number)
 {
     ostler_log_write(s->log, OSTLER_LOG_INFO, "%sstopping on %s", s->who, name_of(number));
     s->stop(s->user);
-    return next_signal(s, ost_now_ms() + s->stop_timeout_ms + GRACE_MS);
+    return next_hurry(s, ost_now_ms() + s->stop_timeout_ms + GRACE_MS);
 }
 
 static int stop_at_once(struct ost_stopper *s, int number)
 {
-    ostler_log_write(s->log, OSTLER_LOG_INFO, "%s%s again: stopping at once", s->who, name_of(number));
+    ostler_log_write(s->log, OSTLER_LOG_INFO, "%s%s%s: stopping at once", s->who, name_of(number),
+                     s->hurry ? "" : " again");
     s->abort(s->user);
     return await_end(s, ost_now_ms() + ABORT_MS);
 }
@@ -108,7 +120,7 @@ static void *run(void *arg)
     struct ost_stopper *s = arg;
     int number = next_signal(s, NO_LIMIT);
 
-    if (number > 0)
+    if (number > 0 && number != s->hurry)
         number = stop(s, number);
     if (number > 0)
         number = stop_at_once(s, number);

@@ -11,6 +11,7 @@ struct ost_stopper {
     const char *who; /* begins its lines in the log; may be empty */
     const struct ostler_log *log;
     long stop_timeout_ms;
+    int hurry; /* the signal that always means at once, and no other does; 0: a second one of any does */
     void (*stop)(void *user);    /* let everything end gracefully */
     void (*abort)(void *user);   /* at once */
     void (*give_up)(void *user); /* it did not: end it whatever it takes */

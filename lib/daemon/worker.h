@@ -2,10 +2,15 @@
 #ifndef OST_DAEMON_WORKER_H
 #define OST_DAEMON_WORKER_H
 
+#include <signal.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 #include "daemon/conf.h"
+
+/* One of these stops it gracefully, the other at once. Two of one kind would not do: they
+ * may arrive as one; and the kernel sends the first for each thread of the daemon that dies. */
+enum { OST_WORKER_STOP = SIGTERM, OST_WORKER_HURRY = SIGINT };
 
 /* All that it takes to start one, again and again. */
 struct ost_worker {

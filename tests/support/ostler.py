@@ -70,22 +70,35 @@ def _value(value, indent=""):
     return repr(value)
 
 
+class Process(typing.NamedTuple):
+    pid: int
+    state: str  # as in proc(5): Z is a zombie
+    parent: int
+    group: int
+
+
+def processes():
+    """All that there are."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = pathlib.Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+                yield Process(int(name), fields[0], int(fields[1]), int(fields[2]))
+
+
 def children_of(pid):
     """The processes whose parent pid is, zombies too."""
-    found = []
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if stat.read_text().rpartition(")")[2].split()[1] == str(pid):
-                found.append(int(stat.parent.name))
-    return found
+    return [process.pid for process in processes() if process.parent == pid]
+
+
+def group_of(leader):
+    """Who lives in the process group."""
+    return [process.pid for process in processes() if process.group == leader and process.state not in "ZX"]
 
 
 def is_alive(pid):
     """Does a process of this number run, zombies aside?"""
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    return any(process.pid == pid and process.state not in "ZX" for process in processes())
 
 
 class Exit(typing.NamedTuple):
@@ -215,8 +228,9 @@ class Daemon:
         lines = "\n".join((task / "status").read_text() for task in tasks).splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
-    def descriptors(self):
-        return self._sum(lambda process: len(os.listdir(process / "fd")))
+    def descriptors(self, pid=None):
+        """Of all its processes, or of one."""
+        return len(os.listdir(f"/proc/{pid}/fd")) if pid else self._sum(lambda p: len(os.listdir(p / "fd")))
 
     def threads(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))

@@ -161,7 +161,8 @@ class ChargenOnFibers(ConcurrentChargenCases, ostler.TestCase):
 
 class ChargenUnderEveryMixin(ostler.TestCase):
     def test_client_that_does_not_read_is_closed_in_the_end(self):
-        daemons = [self.start_daemon({"chargen": ostler.service("chargen", mixin, timeout=0.3)}) for mixin in ostler.MIXINS]
+        daemons = [self.start_daemon({"chargen": ostler.service("chargen", mixin, timeout=0.3)})
+                   for mixin in ostler.MIXINS]
         descriptors = [daemon.descriptors() for daemon in daemons]
         for daemon in daemons:
             client = self.connect(daemon, receive_buffer=4096)

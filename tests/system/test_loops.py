@@ -163,7 +163,8 @@ class LoopsBetweenProcesses(LoopCases, ostler.TestCase):
     """A worker knows the ports of the others."""
 
     def services(self):
-        mixins = {"echo": "evented", "discard": "inline", "chargen": "forking", "daytime": "threading", "time": "forking"}
+        mixins = {"echo": "evented", "discard": "inline", "chargen": "forking", "daytime": "threading",
+                  "time": "forking"}
         return {name: ostler.service(name, mixin, *everywhere("tcp"), *everywhere("udp"))
                 for name, mixin in mixins.items()}
 

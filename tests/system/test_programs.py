@@ -30,7 +30,8 @@ class ProgramCase(ostler.TestCase):
             self.assertTrue(ostler.becomes_readable(lines, ostler.scaled(10)))
             *listening, last = lines.read().splitlines()
         self.assertEqual(last, "ready")
-        return [(name, kinds.Address.parse(address)) for name, _, address in (line.partition(" ") for line in listening)]
+        words = [line.partition(" ") for line in listening]
+        return [(name, kinds.Address.parse(address)) for name, _, address in words]
 
     def stop(self, process):
         process.terminate()
@@ -51,8 +52,9 @@ class ProgramCase(ostler.TestCase):
                 self.assert_answers(name, client.recv(6))
 
     def assert_answers(self, name, text):
-        self.assertRegex(text, {"echo": rb"^hello\n$", "chargen": rb"^ !\"#\$%$", "daytime": rb"^(Sun|Mon|Tue|Wed|Thu|Fri|Sat)",
-                                "time": rb"(?s)^.{4}$"}[name])
+        expected = {"echo": rb"^hello\n$", "chargen": rb"^ !\"#\$%$", "daytime": rb"^(Sun|Mon|Tue|Wed|Thu|Fri|Sat)",
+                    "time": rb"(?s)^.{4}$"}
+        self.assertRegex(text, expected[name])
 
 
 class Small(ProgramCase):
