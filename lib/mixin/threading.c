@@ -14,6 +14,8 @@
 #include <time.h>
 
 #include "base/list.h"
+#include "mixin/kinds.h"
+#include "reactor/reactor.h"
 
 enum { DEFAULT_THREADS = 256, IDLE_SECONDS = 10 };
 
@@ -51,11 +53,15 @@ static int open_threading(void *state, const struct ostler_server_options *optio
 {
     struct threading *t = state;
     pthread_condattr_t clock;
-    int error = set_attributes(t, options);
+    int error = ost_mixin_enter(OST_THREADS, options->name, reactor->log);
 
-    (void)reactor;
     if (error < 0)
         return error;
+    error = set_attributes(t, options);
+    if (error < 0) {
+        ost_mixin_leave(OST_THREADS);
+        return error;
+    }
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_mutex_init(&t->lock, NULL);
@@ -163,6 +169,7 @@ static void close_threading(void *state)
     pthread_cond_destroy(&t->work);
     pthread_mutex_destroy(&t->lock);
     pthread_attr_destroy(&t->attributes);
+    ost_mixin_leave(OST_THREADS);
 }
 
 const struct ostler_mixin ostler_threading = {

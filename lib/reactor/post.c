@@ -109,6 +109,8 @@ int ost_reactor_post_release(struct ostler_reactor *r, void (*function)(void *),
 
     if (!r || !function)
         return -EINVAL;
+    if (ost_reactor_is_disowned(r))
+        return -EPERM; /* and the lock may be held by a thread that is not here */
     p = malloc(sizeof(*p));
     if (!p)
         return -ENOMEM;

@@ -62,6 +62,7 @@ static void init(struct ostler_reactor *r, const struct ostler_log *log)
     ost_list_init(&r->main);
     ost_list_init(&r->hooks);
     ost_list_init(&r->starved);
+    ost_list_init(&r->holders);
     ost_list_init(&r->posted);
     ost_list_init(&r->lingering);
 }
@@ -177,6 +178,31 @@ void ost_reactor_descriptor_freed(struct ostler_reactor *r)
         ost_list_append(&r->soon, node);
 }
 
+void ost_reactor_let_go(int fd, int keep)
+{
+    if (fd >= 0 && fd != keep)
+        close(fd);
+}
+
+void ost_reactor_disown(struct ostler_reactor *r, int keep)
+{
+    struct ost_list *node, *next;
+
+    OST_LIST_EACH(node, next, &r->holders) {
+        struct ost_holder *holder = OST_CONTAINER(node, struct ost_holder, node);
+
+        holder->let_go(holder, keep);
+    }
+    close(r->wake_fd);
+    r->wake_fd = -1;
+    atomic_store(&r->thread, 0); /* no thread's */
+}
+
+bool ost_reactor_is_disowned(const struct ostler_reactor *r)
+{
+    return r->wake_fd < 0;
+}
+
 /* Call visit for each node of list, which may meanwhile remove any of them. */
 static void visit_all(struct ostler_reactor *r, struct ost_list *list,
                       void (*visit)(struct ostler_reactor *r, struct ost_list *node))
@@ -290,6 +316,8 @@ static int ask(struct ostler_reactor *r, int stop)
 
     if (!r)
         return -EINVAL;
+    if (ost_reactor_is_disowned(r))
+        return -EPERM;
     while (asked < stop && !atomic_compare_exchange_weak(&r->stop_asked, &asked, stop))
         continue;
     ost_reactor_wake(r);

@@ -36,6 +36,12 @@ struct ost_stoppable {
     void (*abort)(struct ost_stoppable *stoppable);
 };
 
+/* Something with descriptors that a child process, which inherits them, must not keep. */
+struct ost_holder {
+    struct ost_list node;
+    void (*let_go)(struct ost_holder *holder, int keep); /* in the child: ost_reactor_let_go() of each */
+};
+
 /* One name's place, see reactor/names.h. */
 struct ost_slot {
     void *object; /* NULL: the slot is free */
@@ -62,11 +68,12 @@ struct ostler_reactor {
     struct ost_list soon, main; /* struct ost_job */
     struct ost_list hooks;      /* struct ost_job, run after each turn */
     struct ost_list starved;    /* struct ost_job, run once a descriptor was closed */
+    struct ost_list holders;    /* struct ost_holder */
 
     struct ost_list lingering;  /* jobs of requests that only wait to be closed, oldest first */
     size_t lingering_count;
 
-    int wake_fd; /* eventfd */
+    int wake_fd; /* eventfd; -1 in a child, whose reactor this is not */
     struct event *wake;
     pthread_mutex_t posted_lock;
     struct ost_list posted; /* struct ost_job, under posted_lock */
@@ -115,6 +122,12 @@ void ost_reactor_withdraw(struct ostler_reactor *reactor, struct ost_job *job);
  * instead of it. */
 int ost_reactor_post_release(struct ostler_reactor *reactor, void (*function)(void *), void *arg,
                              void (*release)(void *));
+
+/* In a child process, which has one thread: the reactor is the parent's. Close the
+ * descriptors of all that is on it, but for keep. */
+void ost_reactor_disown(struct ostler_reactor *reactor, int keep);
+void ost_reactor_let_go(int fd, int keep); /* one of them, or -1 */
+bool ost_reactor_is_disowned(const struct ostler_reactor *reactor);
 
 /* End the wait of the current or the next turn. Thread: any. */
 void ost_reactor_wake(struct ostler_reactor *reactor);

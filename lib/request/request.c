@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "net/socket.h"
 #include "request/conn.h"
+#include "request/relay.h"
 #include "request/stream.h"
 
 static _Thread_local struct ostler_request *current;
@@ -22,7 +24,8 @@ void ost_request_set_current(struct ostler_request *r)
 int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t size, int fd,
                     const struct ostler_address *peer)
 {
-    struct ostler_request *r = calloc(1, size);
+    size_t inside = (size + 7) / 8 * 8; /* the peer's address comes behind it */
+    struct ostler_request *r = calloc(1, inside + ost_address_size(peer));
 
     if (!r)
         return -ENOMEM;
@@ -31,7 +34,7 @@ int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t
         return -ENOMEM;
     }
     r->owner = owner;
-    r->peer = *peer;
+    r->peer = memcpy((char *)r + inside, peer, ost_address_size(peer));
     r->input_left = -1;
     ost_list_init(&r->job.node);
     ost_list_append(&owner->requests, &r->node);
@@ -47,6 +50,29 @@ int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int
     return ost_stream_new(out, owner, fd, peer);
 }
 
+bool ost_request_is_stopped(const struct ostler_request *r)
+{
+    if (atomic_load_explicit(&r->stopping, memory_order_acquire))
+        return true;
+    return r->relay && ost_relay_is_stopped(r->relay, NULL);
+}
+
+/* In a child: take over what the parent has told. */
+static void heed_relay(struct ostler_request *r)
+{
+    if (!atomic_load(&r->stopping) && ost_relay_is_stopped(r->relay, &r->input_left))
+        atomic_store(&r->stopping, true);
+    if (ost_relay_is_cancelled(r->relay))
+        atomic_store(&r->cancelled, true);
+}
+
+static bool is_stopping(struct ostler_request *r)
+{
+    if (r->relay)
+        heed_relay(r);
+    return atomic_load_explicit(&r->stopping, memory_order_acquire);
+}
+
 /* When the server stops a handler is to see what had arrived then, and no more. That
  * cannot be left to SHUT_RD, after which a TCP socket goes on taking in what the peer
  * sends; so what is left is counted down. got bytes were received, and stopping says
@@ -55,7 +81,7 @@ static void count_down(struct ostler_request *r, bool stopping, ssize_t got)
 {
     if (stopping)
         r->input_left = r->input_left > got ? r->input_left - (int)got : 0;
-    else if (atomic_load_explicit(&r->stopping, memory_order_acquire))
+    else if (is_stopping(r))
         r->input_left = ost_socket_pending(r->watch.fd); /* it came meanwhile, with or without ours */
 }
 
@@ -67,6 +93,8 @@ static size_t at_most(size_t n, int limit)
 /* Note an error of the socket, and hand it on. */
 static int failed(struct ostler_request *r, int error)
 {
+    if (r->relay)
+        heed_relay(r); /* it may be the parent's doing */
     if (error != -EAGAIN) {
         r->broken = true;
         r->io_error = error;
@@ -76,7 +104,7 @@ static int failed(struct ostler_request *r, int error)
 
 ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, int flags)
 {
-    bool stopping = atomic_load_explicit(&r->stopping, memory_order_acquire);
+    bool stopping = is_stopping(r);
     ssize_t got = 0;
 
     if (n == 0)
@@ -93,7 +121,7 @@ ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, in
         return failed(r, -errno);
     if (got == 0 && !r->eof) {
         r->eof = true;
-        r->peer_done = n > 0 && !atomic_load(&r->stopping);
+        r->peer_done = n > 0 && !is_stopping(r);
     }
     r->bytes_in += (uint64_t)got;
     count_down(r, stopping, got);
@@ -119,7 +147,11 @@ void ost_request_stop(struct ostler_request *r)
         ost_request_close_sooner(r);
         return;
     }
+    if (r->datagram)
+        return; /* all of its input is there */
     r->input_left = ost_socket_pending(r->watch.fd);
+    if (r->relay && !ost_relay_stop(r->relay, r->input_left))
+        return; /* its end is about to be seen */
     atomic_store_explicit(&r->stopping, true, memory_order_release);
     if (r->is_conn)
         ost_conn_stop(r);
@@ -134,12 +166,15 @@ void ost_request_cancel(struct ostler_request *r)
         return;
     }
     atomic_store(&r->cancelled, true);
+    if (r->relay)
+        ost_relay_cancel(r->relay);
     if (r->closing)
         return; /* it is on its way */
     if (r->is_conn) {
         ost_conn_cancel(r);
     } else {
-        shutdown(r->watch.fd, SHUT_RDWR);
+        if (!r->datagram)
+            shutdown(r->watch.fd, SHUT_RDWR);
         ost_stream_cancel(r);
     }
 }
@@ -198,12 +233,22 @@ const char *ostler_close_reason_text(enum ostler_close_reason reason)
 
 const struct ostler_address *ostler_request_peer(const struct ostler_request *r)
 {
-    return r ? &r->peer : NULL;
+    return r ? r->peer : NULL;
 }
 
 struct ostler_server *ostler_request_server(const struct ostler_request *r)
 {
     return r ? r->owner->server : NULL;
+}
+
+bool ostler_request_is_datagram(const struct ostler_request *r)
+{
+    return r && r->datagram;
+}
+
+bool ostler_request_was_cut(const struct ostler_request *r)
+{
+    return r && r->cut;
 }
 
 int ostler_request_fd(const struct ostler_request *r)

@@ -18,16 +18,24 @@
 #include "reactor/timer.h"
 #include "reactor/watch.h"
 
+struct ost_relay;
+
+/* How the child that ran a handler died before it could report. */
+enum ost_death { OST_REPORTED, OST_EXITED, OST_KILLED, OST_LOST };
+
 /* What the requests of one server share: the server's side that faces them. */
 struct ost_owner {
     struct ostler_server *server;
-    struct ostler_server_class class;     /* no slot is NULL */
+    struct ostler_server_class classes[OST_KINDS]; /* by the kind of a request's address; no slot is NULL */
     struct ostler_server_options options; /* no default is left to fill in */
     struct ostler_reactor *reactor;
     struct ost_list requests;
     atomic_bool stopping;
+    atomic_ullong refused; /* replies to datagrams that could not be sent (any thread) */
     void (*ended)(struct ost_owner *owner); /* a counted request gave its place back */
-    void (*freed)(struct ost_owner *owner); /* a request is gone */
+    void (*parked)(struct ost_owner *owner, struct ostler_request *request); /* it did so to wait for input */
+    void (*ready)(struct ost_owner *owner, struct ostler_request *request);  /* … and wants one again */
+    void (*freed)(struct ost_owner *owner, int fd); /* a request is gone; fd: what it shared, or -1 */
 };
 
 /* struct ostler_server, which this layer does not see, begins with its owner. */
@@ -42,7 +50,8 @@ struct ostler_request {
     struct ost_job job; /* whatever comes next for this request */
     struct ost_watch watch;
     struct ost_timer timer;
-    struct ostler_address peer;
+    const struct ostler_address *peer; /* behind the request, in the same piece of memory */
+    struct ost_relay *relay;      /* while its handler runs in a child; else NULL */
     uint64_t bytes_in, bytes_out; /* the handler's thread's, while it runs */
     uint64_t name;                /* for ostler_conn_id(); 0: it has none */
     uint64_t linger_end;          /* when discarding input ends at the latest */
@@ -60,9 +69,19 @@ struct ostler_request {
     bool closing;                 /* the handler has done with it */
     bool discarding;              /* … and its input is discarded */
     bool reset;                   /* close with a reset */
+    bool shut_down;               /* shutdown_request was called, in the child */
+    unsigned char death;          /* enum ost_death */
+    unsigned char death_status;   /* the signal, or the exit status */
     unsigned char reason;         /* enum ostler_close_reason */
-    bool is_conn;                 /* struct ost_conn, else struct ost_stream */
+    bool is_conn;                 /* struct ost_conn, else struct ost_stream or struct ost_datagram */
+    bool datagram;                /* the descriptor is the listener's */
+    bool cut;                     /* … and it was longer than what was received */
 };
+
+static inline const struct ostler_server_class *ost_request_class(const struct ostler_request *request)
+{
+    return &request->owner->classes[request->peer->kind];
+}
 
 /* Allocate a request of size bytes (the whole of the struct that begins with it)
  * for fd, and enter it in owner's list. Consumes fd on success. -ENOMEM. */
@@ -110,6 +129,9 @@ void ost_request_close_now(struct ostler_request *request);
 /* The server stops: let the request's input end with what has arrived; end everything. */
 void ost_request_stop(struct ostler_request *request);
 void ost_request_cancel(struct ostler_request *request);
+
+/* Was it told to stop? Thread: any that it runs on, a child's too. */
+bool ost_request_is_stopped(const struct ostler_request *request);
 
 /* The request that the calling thread or fiber runs the handler of, or NULL. */
 struct ostler_request *ost_request_current(void);

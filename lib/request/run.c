@@ -1,24 +1,30 @@
 /* ostler_request_run(): finish_request and handle_error where the mix-in wants them
  * to run, and the report to the reactor that they are over. */
-#include <ostler/sys/mixin.h>
+#include "request/run.h"
 
-#include "request/stream.h"
+#include <ostler/sys/mixin.h>
 
 static void on_ended(struct ost_job *job)
 {
     struct ostler_request *r = OST_CONTAINER(job, struct ostler_request, job);
 
-    ost_stream_fini(OST_CONTAINER(r, struct ost_stream, request));
     ost_watch_set(&r->watch, 0);
     ost_request_close(r);
 }
 
-static void report_end(struct ost_stream *s)
+static void on_parked(struct ost_job *job)
+{
+    struct ostler_request *r = OST_CONTAINER(job, struct ostler_request, job);
+
+    r->owner->parked(r->owner, r);
+}
+
+void ost_request_report(struct ost_stream *s, int result)
 {
     struct ostler_request *r = &s->request;
 
-    r->job.run = on_ended;
-    if (s->parker)
+    r->job.run = result == OSTLER_PARK ? on_parked : on_ended;
+    if (s->parker || ostler_reactor_is_current(r->owner->reactor))
         ost_reactor_soon(r->owner->reactor, &r->job);
     else
         ost_reactor_post_job(r->owner->reactor, &r->job);
@@ -37,19 +43,34 @@ static void blame(struct ost_stream *s, int error)
     ost_request_blame(r, reason, error);
 }
 
-static void run(struct ost_stream *s)
+void ost_request_fail(struct ost_stream *s, int error)
+{
+    struct ost_owner *owner = s->request.owner;
+
+    blame(s, error);
+    ost_request_class(&s->request)->handle_error(owner->server, &s->request, error);
+}
+
+int ost_request_perform(struct ost_stream *s)
 {
     struct ostler_request *r = &s->request;
-    struct ost_owner *owner = r->owner;
-    int error;
+    int result;
 
     ost_request_set_current(r);
-    error = owner->class.finish_request(owner->server, r);
-    blame(s, error < 0 ? error : 0);
-    if (error < 0)
-        owner->class.handle_error(owner->server, r, error);
+    result = ost_request_class(r)->finish_request(r->owner->server, r);
+    if (result > 0 && result != OSTLER_PARK)
+        result = 0;
+    if (result < 0)
+        ost_request_fail(s, result);
+    else if (result == 0)
+        blame(s, 0);
     ost_request_set_current(NULL);
-    report_end(s);
+    return result;
+}
+
+static void run(struct ost_stream *s)
+{
+    ost_request_report(s, ost_request_perform(s));
 }
 
 /* Inline: waiting is turning the reactor. */

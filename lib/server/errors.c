@@ -17,10 +17,28 @@ static bool is_peers_doing(const struct ostler_request *request, int error)
            request->reason == OSTLER_CLOSE_OUTPUT_LIMIT;
 }
 
+/* What went wrong. */
+static const char *describe(char *buffer, size_t size, const struct ostler_request *request, int error)
+{
+    switch (request->death) {
+    case OST_KILLED:
+        snprintf(buffer, size, "its child was killed by signal %d", request->death_status);
+        return buffer;
+    case OST_EXITED:
+        snprintf(buffer, size, "its child exited with status %d before the handler had returned",
+                 request->death_status);
+        return buffer;
+    case OST_LOST:
+        return "its child ended before the handler had returned";
+    default:
+        return ostler_strerror(error);
+    }
+}
+
 void ost_log_error(struct ostler_server *server, struct ostler_request *request, int error)
 {
     int level = is_peers_doing(request, error) ? OSTLER_LOG_DEBUG : OSTLER_LOG_ERROR;
-    char peer[OSTLER_ADDRESS_TEXT] = "?", more[48] = "";
+    char peer[OSTLER_ADDRESS_TEXT] = "?", what[80], more[48] = "";
     unsigned suppressed = 0;
 
     if (level == OSTLER_LOG_ERROR && !ost_throttle_admits(&server->errors, &suppressed))
@@ -29,5 +47,5 @@ void ost_log_error(struct ostler_server *server, struct ostler_request *request,
         snprintf(more, sizeof(more), " (and %u more like it)", suppressed);
     ostler_address_text(ostler_request_peer(request), peer, sizeof(peer));
     ostler_log_write(ostler_server_log(server), level, "%s: %s: request failed: %s%s", server->name, peer,
-               ostler_strerror(error), more);
+               describe(what, sizeof(what), request, error), more);
 }

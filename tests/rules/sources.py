@@ -15,10 +15,12 @@ RULES = [
     (r"(?:setsockopt|getsockopt|getsockname|getpeername|ioctl)", ("net/socket.c",), "net/ shapes the sockets"),
     (r"event_(?:new|add|del|assign|free|base_\w+)", ("reactor/",), "the reactor alone touches libevent"),
     (r"(?:exit|printf|abort)", ("daemon/",), "a library does not end or talk for its program"),
-    (r"(?:signal|sigaction)", ("daemon/",), "signal dispositions are the program's"),
+    (r"(?:signal|sigaction)", ("daemon/", "mixin/child.c"), "signal dispositions are the program's, but in a child"),
     (r"(?:atoi|atol|strcpy|strcat|sprintf|vsprintf|strtok|alloca|sleep|usleep|gets)", (), "unsafe or blocking"),
     (r"(?:getaddrinfo|gethostbyname|getnameinfo)", (), "the reactor never waits for a resolver"),
-    (r"fork|vfork|system|popen", (), "no mix-in forks yet"),
+    (r"fork", ("mixin/forking.c",), "children are the forking mix-in's"),
+    (r"(?:waitpid|wait|wait3|wait4)", ("daemon/",), "the program's own children are not ours to wait for"),
+    (r"(?:vfork|system|popen)", (), "a request's child is forked, nothing else is run"),
 ]
 TOP = {"CMakeLists.txt", "CMakePresets.json", "include", "lib", "servers", "tests", "conf", "README.md", "LICENSE",
        "build"}

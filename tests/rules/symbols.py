@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 root = pathlib.Path(__file__).resolve().parents[2]
+MUTABLE = {"open_kinds": "fork(2) copies the whole process: threading and forking servers exclude each other in it"}
 SANITIZER = re.compile(r"_*(asan|tsan|ubsan|odr_asan|sancov|Lubsan|\.?L)|__")  # what sanitizers add
 
 
@@ -51,7 +52,7 @@ def problems(directory):
             if kind.isupper() and not symbol.startswith(("ostler_", "ost_")) and not SANITIZER.match(symbol):
                 yield f"{name}.a: {symbol} is global and has no prefix"
     for symbol, section in sections(directory / "libostler.a"):
-        if re.match(r"\.(data|bss)(?!\.rel\.ro)", section) and not SANITIZER.match(symbol):
+        if re.match(r"\.(data|bss)(?!\.rel\.ro)", section) and not SANITIZER.match(symbol) and symbol not in MUTABLE:
             yield f"libostler.a: {symbol} in {section} is mutable and global"
     for symbol in sorted(declared() - exported):
         yield f"{symbol} is declared and not exported"

@@ -5,14 +5,17 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { DEADLINE_MS = 5000, SILENCE_MS = 50 };
+enum { DEADLINE_MS = 5000, SILENCE_MS = 50, LOG_SIZE = 32 * 1024 * 1024 };
 
 long harness_slow(void)
 {
@@ -117,6 +120,36 @@ int harness_main(Suite *suite)
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* ---- Shared memory ---- */
+
+void *harness_share(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void harness_unshare(void *memory, size_t size)
+{
+    if (memory)
+        munmap(memory, size);
+}
+
+static void init_shared(pthread_mutex_t *lock, pthread_cond_t *cond)
+{
+    pthread_mutexattr_t mutex;
+    pthread_condattr_t condition;
+
+    pthread_mutexattr_init(&mutex);
+    pthread_mutexattr_setpshared(&mutex, PTHREAD_PROCESS_SHARED);
+    pthread_mutex_init(lock, &mutex);
+    pthread_mutexattr_destroy(&mutex);
+    pthread_condattr_init(&condition);
+    pthread_condattr_setpshared(&condition, PTHREAD_PROCESS_SHARED);
+    pthread_cond_init(cond, &condition);
+    pthread_condattr_destroy(&condition);
+}
+
 /* ---- Events ---- */
 
 static struct timespec deadline(void)
@@ -142,7 +175,8 @@ static bool wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, const struct
 
 void harness_event_init(struct harness_event *event)
 {
-    *event = (struct harness_event)HARNESS_EVENT;
+    init_shared(&event->lock, &event->raised);
+    event->count = 0;
 }
 
 void harness_raise(struct harness_event *event)
@@ -178,35 +212,45 @@ bool harness_wait(struct harness_event *event, int count)
 
 /* ---- The log ---- */
 
+struct harness_lines {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    size_t length;
+    char text[LOG_SIZE];
+};
+
 static void write_line(void *user, int level, const char *line)
 {
-    struct harness_log *log = user;
+    struct harness_lines *lines = user;
     const char *name = ostler_log_level_name(level);
     size_t size = strlen(line) + 16;
-    char *text;
 
-    pthread_mutex_lock(&log->lock);
-    text = realloc(log->text, log->length + size);
-    if (text) {
-        log->text = text;
-        log->length += (size_t)snprintf(text + log->length, size, "%s %s\n", name ? name : "?", line);
-        pthread_cond_broadcast(&log->more);
+    pthread_mutex_lock(&lines->lock);
+    if (lines->length + size <= LOG_SIZE) {
+        lines->length += (size_t)snprintf(lines->text + lines->length, size, "%s %s\n", name ? name : "?", line);
+        pthread_cond_broadcast(&lines->more);
     }
-    pthread_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&lines->lock);
 }
 
 void harness_log_init(struct harness_log *log)
 {
+    struct harness_lines *lines = harness_share(sizeof(*lines));
+
+    if (!lines)
+        abort();
+    init_shared(&lines->lock, &lines->more);
     *log = (struct harness_log){
-        .log = { .level = OSTLER_LOG_DEBUG, .write = write_line, .user = log },
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .more = PTHREAD_COND_INITIALIZER,
+        .log = { .level = OSTLER_LOG_DEBUG, .write = write_line, .user = lines },
+        .lines = lines,
+        .text = lines->text,
     };
 }
 
 void harness_log_fini(struct harness_log *log)
 {
-    free(log->text);
+    harness_unshare(log->lines, sizeof(*log->lines));
+    log->lines = NULL;
     log->text = NULL;
 }
 
@@ -223,9 +267,9 @@ int harness_log_count(struct harness_log *log, const char *part)
 {
     int n;
 
-    pthread_mutex_lock(&log->lock);
+    pthread_mutex_lock(&log->lines->lock);
     n = occurrences(log->text, part);
-    pthread_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&log->lines->lock);
     return n;
 }
 
@@ -239,10 +283,10 @@ bool harness_log_wait(struct harness_log *log, const char *part)
     struct timespec until = deadline();
     bool found;
 
-    pthread_mutex_lock(&log->lock);
-    while (!(found = occurrences(log->text, part) > 0) && wait_until(&log->more, &log->lock, &until))
+    pthread_mutex_lock(&log->lines->lock);
+    while (!(found = occurrences(log->text, part) > 0) && wait_until(&log->lines->more, &log->lines->lock, &until))
         continue;
-    pthread_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&log->lines->lock);
     return found;
 }
 
@@ -254,6 +298,22 @@ static void *serve(void *arg)
 
     h->result = ostler_server_serve_forever(h->server);
     return NULL;
+}
+
+bool harness_is_unix(void)
+{
+    return getenv("OSTLER_KIND") && strcmp(getenv("OSTLER_KIND"), "unix") == 0;
+}
+
+const char *harness_address(void)
+{
+    static _Thread_local char text[OSTLER_ADDRESS_TEXT];
+    static atomic_uint count;
+
+    if (!harness_is_unix())
+        return "tcp:127.0.0.1:0";
+    snprintf(text, sizeof(text), "unix:@ostler-test-%d-%u", (int)getpid(), atomic_fetch_add(&count, 1));
+    return text;
 }
 
 void harness_start(struct harness_server *h, const struct ostler_server_options *options)
@@ -395,7 +455,19 @@ union socket_address {
     struct sockaddr sa;
     struct sockaddr_in in;
     struct sockaddr_in6 in6;
+    struct sockaddr_un un;
 };
+
+static socklen_t resolve_unix(struct sockaddr_un *un, const char *path)
+{
+    size_t n = strlen(path);
+
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, n);
+    if (*path == '@')
+        un->sun_path[0] = '\0';
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (*path != '@'));
+}
 
 /* The address as the kernel wants it, from its text; a wildcard becomes loopback. */
 static socklen_t resolve(union socket_address *out, const struct ostler_address *address)
@@ -407,6 +479,8 @@ static socklen_t resolve(union socket_address *out, const struct ostler_address 
     ostler_address_text(address, text, sizeof(text));
     is_ipv6 = strncmp(text, "tcp:[", 5) == 0;
     memset(out, 0, sizeof(*out));
+    if (strncmp(text, "unix:", 5) == 0)
+        return resolve_unix(&out->un, text + 5);
     if (is_ipv6) {
         out->in6.sin6_family = AF_INET6;
         out->in6.sin6_port = htons((uint16_t)port);

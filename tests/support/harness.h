@@ -63,7 +63,16 @@ TCase *harness_case(Suite *suite, const char *name);
 /* Run suite; the value for main() to return. Frees suite. */
 int harness_main(Suite *suite);
 
-/* ---- Events: a count that any thread raises and any thread waits for ---- */
+/* ---- Memory that the process shares with the children it forks from then on ---- */
+
+/* size zeroed bytes, or NULL; to be freed by harness_unshare(). */
+void *harness_share(size_t size);
+void harness_unshare(void *memory, size_t size);
+
+/* ---- Events: a count that any thread raises and any thread waits for ----
+ *
+ * One that stands in shared memory and was initialised by harness_event_init() works
+ * between processes, too. */
 
 struct harness_event {
     pthread_mutex_t lock;
@@ -78,14 +87,14 @@ void harness_raise(struct harness_event *event);
 int harness_count(struct harness_event *event);
 bool harness_wait(struct harness_event *event, int count); /* until it was raised count times in all */
 
-/* ---- The log: all lines of all levels, kept ---- */
+/* ---- The log: all lines of all levels, kept; children's too ---- */
+
+struct harness_lines;
 
 struct harness_log {
     struct ostler_log log; /* give &log.log to the library */
-    pthread_mutex_t lock;
-    pthread_cond_t more;
-    char *text; /* "level line\n" after "level line\n", or NULL */
-    size_t length;
+    struct harness_lines *lines; /* shared */
+    const char *text; /* "level line\n" after "level line\n" */
 };
 
 void harness_log_init(struct harness_log *log);
@@ -102,6 +111,11 @@ struct harness_server {
     pthread_t thread;
     int result; /* of ostler_server_serve_forever() */
 };
+
+/* Where suites that run on several kinds of sockets listen: TCP, or with OSTLER_KIND=unix in
+ * the environment a name of its own in the abstract namespace. */
+const char *harness_address(void);
+bool harness_is_unix(void);
 
 /* Make it, on a reactor of its own, on the calling thread; serve it on another. */
 void harness_start(struct harness_server *h, const struct ostler_server_options *options);

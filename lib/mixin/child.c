@@ -1,0 +1,43 @@
+/* The child has one thread, which runs one handler and waits in the kernel, as a thread
+ * of the threading mix-in does. The reactor it comes from is its parent's: its libevent
+ * base is left alone, since epoll_ctl(2) here would change what the parent watches.
+ *
+ * It says SHUT_WR itself: the parent holds the descriptor too, so that its end alone
+ * would tell the peer nothing. And it ends by _exit(2): what the program wanted to do at
+ * its exit, and what stands in its stdio buffers, is the parent's. */
+#include "mixin/child.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "request/relay.h"
+#include "request/run.h"
+
+/* What the program catches would be caught here by code that takes this for the program:
+ * libevent's handlers write to a socket that the parent reads. */
+static void reset_signals(void)
+{
+    for (int number = 1; number < NSIG; number++) {
+        struct sigaction action;
+
+        if (sigaction(number, NULL, &action) < 0 || action.sa_handler == SIG_IGN || action.sa_handler == SIG_DFL)
+            continue;
+        sigaction(number, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+    }
+}
+
+noreturn void ost_child_run(struct ost_stream *s, const sigset_t *mask)
+{
+    struct ostler_request *r = &s->request;
+    struct ost_owner *owner = r->owner;
+    int result;
+
+    reset_signals();
+    ost_reactor_disown(owner->reactor, r->watch.fd);
+    pthread_sigmask(SIG_SETMASK, mask, NULL);
+    result = ost_request_perform(s);
+    if (result != OSTLER_PARK && ost_relay_end(r->relay))
+        ost_request_class(r)->shutdown_request(owner->server, r);
+    ost_relay_report(r->relay, s, result);
+    _exit(result < 0 ? 1 : 0);
+}

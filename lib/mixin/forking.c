@@ -1,0 +1,276 @@
+/* ForkingMixIn: a child a request. This is the parent's side; child.c is the other.
+ *
+ *   process ─> fork(3) ─> pidfd watched ─> it can be read ─> waitid(2) ─> what the relay
+ *   says goes into the stream ─> ost_request_report()
+ *
+ * A request's place is taken until its child has been waited for, so there are never more
+ * children than places, zombies included. Waiting is by pidfd: children that the program
+ * has itself are none of our business, nor is what it does with SIGCHLD. If that is
+ * ignored, or the program waits for whatever child comes, ours is gone when we ask; what
+ * it did is known from the relay.
+ *
+ * What can fail is had before fork(3): memory, the relay, and a descriptor that keeps
+ * the pidfd's place; for a child whose pidfd cannot be had must be killed, while it may
+ * have answered already. */
+#include <ostler/sys/mixin.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mixin/child.h"
+#include "mixin/kinds.h"
+#include "request/relay.h"
+#include "request/run.h"
+
+enum { DEFAULT_CHILDREN = 40, GRACE_MS = 250 };
+
+/* The mix-in's state. */
+struct forking {
+    struct ostler_reactor *reactor;
+    struct ost_holder holder;
+    struct ost_list children;
+};
+
+/* A child that is alive, or has not been waited for; the stream's place points to it. */
+struct child {
+    struct ost_list node;
+    struct ost_stream *stream;
+    struct ost_relay *relay;
+    struct ost_watch watch; /* of its pidfd, or of -1 */
+    bool killed;            /* by us */
+};
+
+static const struct ost_owner *owner_of(const struct child *c)
+{
+    return c->stream->request.owner;
+}
+
+/* In a new child: its siblings' pidfds. */
+static void let_go(struct ost_holder *holder, int keep)
+{
+    struct forking *f = OST_CONTAINER(holder, struct forking, holder);
+    struct ost_list *node, *next;
+
+    OST_LIST_EACH(node, next, &f->children)
+        ost_reactor_let_go(OST_CONTAINER(node, struct child, node)->watch.fd, keep);
+}
+
+static int open_forking(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
+{
+    struct forking *f = state;
+    int error = ost_mixin_enter(OST_CHILDREN, options->name, reactor->log);
+
+    if (error < 0)
+        return error;
+    f->reactor = reactor;
+    f->holder.let_go = let_go;
+    ost_list_append(&reactor->holders, &f->holder.node);
+    ost_list_init(&f->children);
+    return options->max_requests ? options->max_requests : DEFAULT_CHILDREN;
+}
+
+static int new_child(struct child **out, struct forking *f, struct ost_stream *s)
+{
+    struct child *c = calloc(1, sizeof(*c));
+    int error = c ? ost_relay_open(&c->relay, s->request.owner) : -ENOMEM;
+
+    if (error < 0) {
+        free(c);
+        return error;
+    }
+    c->stream = s;
+    s->place = c;
+    s->request.relay = c->relay;
+    ost_watch_init(&c->watch, f->reactor, -1, NULL);
+    ost_list_append(&f->children, &c->node);
+    *out = c;
+    return 0;
+}
+
+static void free_child(struct child *c)
+{
+    ost_list_remove(&c->node);
+    c->stream->place = NULL;
+    c->stream->request.relay = NULL;
+    ost_watch_fini(&c->watch);
+    if (c->watch.fd >= 0)
+        close(c->watch.fd);
+    ost_relay_close(c->relay, owner_of(c));
+    free(c);
+}
+
+/* Wait for it, with options for waitid(2): whether it has ended, and how; si_pid 0: nobody
+ * knows. */
+static bool has_ended(const struct child *c, int options, siginfo_t *how)
+{
+    int error;
+
+    do {
+        *how = (siginfo_t){ 0 };
+        error = waitid(P_PIDFD, (id_t)c->watch.fd, how, WEXITED | options);
+    } while (error < 0 && errno == EINTR);
+    return error < 0 || how->si_pid != 0;
+}
+
+/* It ended before it could report. */
+static int died(struct child *c, const siginfo_t *how)
+{
+    struct ostler_request *r = &c->stream->request;
+    int error = c->killed ? -ECANCELED : -EOWNERDEAD;
+
+    r->death = how->si_pid == 0 ? OST_LOST : how->si_code == CLD_EXITED ? OST_EXITED : OST_KILLED;
+    r->death_status = (unsigned char)how->si_status;
+    if (c->killed)
+        r->io_error = error;
+    ost_request_fail(c->stream, error);
+    return error;
+}
+
+/* It has ended, and how says how: its request goes on. */
+static void bury(struct child *c, const siginfo_t *how)
+{
+    struct ost_stream *s = c->stream;
+    int result, error = ost_relay_take(c->relay, s, &result);
+
+    if (error == -ENOMEM)
+        ost_request_fail(s, result = error);
+    else if (error < 0)
+        result = died(c, how);
+    free_child(c);
+    ost_reactor_descriptor_freed(s->request.owner->reactor);
+    ost_request_report(s, result);
+}
+
+static void on_ended(struct ost_watch *watch, unsigned what)
+{
+    struct child *c = OST_CONTAINER(watch, struct child, watch);
+    struct ostler_reactor *reactor = watch->reactor;
+    siginfo_t how;
+
+    (void)what;
+    if (!has_ended(c, WNOHANG, &how))
+        return;
+    bury(c, &how);
+    ost_reactor_settle(reactor);
+}
+
+/* Watch process pid. 0 or -errno; -ESRCH: it has ended, and SIGCHLD is ignored (-EINVAL, of
+ * some kernels, if it ends just then). */
+static int watch(struct child *c, pid_t pid)
+{
+    int fd = pidfd_open(pid, 0);
+
+    if (fd < 0)
+        return errno == EINVAL ? -ESRCH : -errno;
+    ost_watch_init(&c->watch, c->watch.reactor, fd, on_ended);
+    ost_relay_hide(c->relay, owner_of(c));
+    return ost_watch_set(&c->watch, OST_READ);
+}
+
+/* The process, or -errno. */
+static pid_t fork_child(struct child *c)
+{
+    int place = fcntl(c->stream->request.watch.fd, F_DUPFD_CLOEXEC, 0); /* the pidfd's */
+    sigset_t all, before;
+    pid_t pid;
+
+    if (place < 0)
+        return -errno;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid = fork();
+    pid = pid < 0 ? -errno : pid;
+    close(place);
+    if (pid == 0)
+        ost_child_run(c->stream, &before);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return pid;
+}
+
+/* There is no way to see the end of process pid: end it now. */
+static void end_at_once(pid_t pid)
+{
+    siginfo_t how;
+
+    kill(pid, SIGKILL);
+    while (waitid(P_PID, (id_t)pid, &how, WEXITED) < 0 && errno == EINTR)
+        continue;
+}
+
+static int process(void *state, struct ostler_request *request)
+{
+    struct child *c;
+    int error = new_child(&c, state, OST_CONTAINER(request, struct ost_stream, request));
+    pid_t pid;
+
+    if (error < 0)
+        return error;
+    pid = fork_child(c);
+    error = pid < 0 ? pid : watch(c, pid);
+    if (error == -ESRCH) {
+        bury(c, &(siginfo_t){ 0 });
+        return 0;
+    }
+    if (error < 0 && pid > 0)
+        end_at_once(pid);
+    if (error < 0)
+        free_child(c);
+    return error;
+}
+
+static int kill_child(void *state, struct ostler_request *request)
+{
+    struct child *c = OST_CONTAINER(request, struct ost_stream, request)->place;
+
+    (void)state;
+    if (!c)
+        return 0; /* its end is on its way */
+    if (pidfd_send_signal(c->watch.fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+        return -errno;
+    c->killed = true;
+    return 0;
+}
+
+/* Wait for its end; if it has not come until then, bring it about. */
+static void await(struct child *c, uint64_t until)
+{
+    struct pollfd pfd = { .fd = c->watch.fd, .events = POLLIN };
+    siginfo_t how;
+    int n;
+
+    do
+        n = poll(&pfd, 1, ost_clock_until(ost_clock_ms(), until));
+    while (n < 0 && errno == EINTR);
+    if (n < 1)
+        kill_child(NULL, &c->stream->request);
+    if (has_ended(c, 0, &how))
+        bury(c, &how);
+}
+
+/* Those that the server has cut off have a moment to see it. */
+static void close_forking(void *state)
+{
+    struct forking *f = state;
+    uint64_t until = ost_clock_ms() + GRACE_MS;
+
+    while (!ost_list_is_empty(&f->children))
+        await(OST_CONTAINER(f->children.next, struct child, node), until);
+    ost_list_remove(&f->holder.node);
+    ost_mixin_leave(OST_CHILDREN);
+}
+
+const struct ostler_mixin ostler_forking = {
+    .name = "forking",
+    .size = sizeof(struct forking),
+    .open = open_forking,
+    .process = process,
+    .close = close_forking,
+    .kill = kill_child,
+};

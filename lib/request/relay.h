@@ -1,0 +1,45 @@
+/* The relay: memory that a child process which runs a request's handler shares with its
+ * parent, and nothing else does.
+ *
+ *   parent ── ost_relay_stop, _cancel ──> child: its input ends, nothing works any more
+ *   child ─── ost_relay_end, _report ───> parent: how it ended, what the next child needs
+ *
+ * Everything else of the request is private to either side, so that a child that writes
+ * where it must not harms nobody but itself; the parent copies what it is told once the
+ * child has ended, and checks it. */
+#ifndef OST_REQUEST_RELAY_H
+#define OST_REQUEST_RELAY_H
+
+#include "request/stream.h"
+
+struct ost_relay;
+
+/* A relay for the requests of owner, which all have the same size. 0 or -errno. */
+int ost_relay_open(struct ost_relay **out, const struct ost_owner *owner);
+void ost_relay_close(struct ost_relay *relay, const struct ost_owner *owner);
+
+/* Children that are forked from now on do not get it. */
+void ost_relay_hide(struct ost_relay *relay, const struct ost_owner *owner);
+
+/* The parent: the input ends after input_left bytes. False: the handler has returned, and
+ * shutdown_request is the child's. */
+bool ost_relay_stop(struct ost_relay *relay, int input_left);
+void ost_relay_cancel(struct ost_relay *relay);
+
+/* Either: was it stopped? Then input_left, unless NULL, says after how many bytes. */
+bool ost_relay_is_stopped(const struct ost_relay *relay, int *input_left);
+bool ost_relay_is_cancelled(const struct ost_relay *relay);
+
+/* The child: the handler has returned for good. Return whether shutdown_request is the
+ * child's; once stopped it is the parent's, see close.c. */
+bool ost_relay_end(struct ost_relay *relay);
+
+/* The child, last of all: finish_request has given result (0, -errno or OSTLER_PARK). */
+void ost_relay_report(struct ost_relay *relay, const struct ost_stream *stream, int result);
+
+/* The parent, once the child has ended: bring stream up to date, and tell the result.
+ * -ENODATA: the child did not come to report; -EBADMSG: what it says cannot be;
+ * -ENOMEM. */
+int ost_relay_take(const struct ost_relay *relay, struct ost_stream *stream, int *result);
+
+#endif
