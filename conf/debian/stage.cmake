@@ -1,5 +1,8 @@
 # Run by cpack when the files of each package are in a folder of their own, before they are
 # packed: permissions, compress, strip, find out what the libraries depend on.
+if(NOT CPACK_GENERATOR STREQUAL DEB)
+    return() # a plain archive, say
+endif()
 set(stage ${CPACK_TEMPORARY_DIRECTORY})
 file(GLOB texts ${stage}/*/usr/share/man/man*/* ${stage}/*/usr/share/doc/*/changelog.Debian)
 file(GLOB archives ${stage}/*/usr/lib/*/*.a)
