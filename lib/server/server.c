@@ -83,7 +83,9 @@ int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_addres
     s->taken = true;
     s->elsewhere = false;
     error = take_on(s, r);
-    return error == -ENOMEM || error == -EAGAIN || error == -EMFILE || error == -ENFILE ? -ENOMEM : 0;
+    if (error == -EAGAIN)
+        return -ENOMEM; /* which for get_request means that none is waiting */
+    return error == -ENOMEM || error == -EMFILE || error == -ENFILE ? error : 0;
 }
 
 /* Listeners for one address: two for a "*". */

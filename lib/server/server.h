@@ -67,8 +67,8 @@ int ost_class_flatten(struct ostler_server_class *out, const struct ostler_serve
 /* Make room for the listeners of all addresses. -EINVAL, -ENOMEM. */
 int ost_listeners_new(struct ostler_server *server, const struct ostler_server_options *options);
 
-/* Take in an accepted connection. Consumes fd. 0, or -ENOMEM when it had to be dropped
- * for lack of memory, stacks or threads. */
+/* Take in an accepted connection. Consumes fd. 0, or -errno when it had to be dropped for
+ * lack of memory, descriptors, stacks, threads or processes. */
 int ost_server_admit(struct ostler_server *server, int fd, const struct ostler_address *peer);
 
 /* May another request be accepted now? */
