@@ -37,7 +37,7 @@ noreturn void ost_child_run(struct ost_stream *s, const sigset_t *mask)
     pthread_sigmask(SIG_SETMASK, mask, NULL);
     result = ost_request_perform(s);
     if (result != OSTLER_PARK && ost_relay_end(r->relay))
-        owner->class.shutdown_request(owner->server, r);
+        ost_request_class(r)->shutdown_request(owner->server, r);
     ost_relay_report(r->relay, s, result);
     _exit(result < 0 ? 1 : 0);
 }

@@ -78,7 +78,7 @@ static int open_forking(void *state, const struct ostler_server_options *options
     int error = try_pidfd();
 
     if (error == 0)
-        error = ost_kind_enter(OST_CHILDREN, options->name, reactor->log);
+        error = ost_mixin_enter(OST_CHILDREN, options->name, reactor->log);
     if (error < 0)
         return error;
     f->reactor = reactor;
@@ -276,7 +276,7 @@ static void close_forking(void *state)
     while ((node = ost_list_take(&f->children)))
         await(OST_CONTAINER(node, struct child, node), until);
     ost_list_remove(&f->holder.node);
-    ost_kind_leave(OST_CHILDREN);
+    ost_mixin_leave(OST_CHILDREN);
 }
 
 const struct ostler_mixin ostler_forking = {

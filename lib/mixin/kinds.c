@@ -8,7 +8,7 @@
  * how many with children. */
 static atomic_int open_kinds;
 
-static void refuse(enum ost_kind kind, const char *server, const struct ostler_log *log)
+static void refuse(enum ost_mixin_kind kind, const char *server, const struct ostler_log *log)
 {
     ostler_log_write(log, OSTLER_LOG_ERROR,
                      kind == OST_THREADS
@@ -19,7 +19,7 @@ static void refuse(enum ost_kind kind, const char *server, const struct ostler_l
                      server);
 }
 
-int ost_kind_enter(enum ost_kind kind, const char *server, const struct ostler_log *log)
+int ost_mixin_enter(enum ost_mixin_kind kind, const char *server, const struct ostler_log *log)
 {
     int count = atomic_load(&open_kinds);
 
@@ -32,7 +32,7 @@ int ost_kind_enter(enum ost_kind kind, const char *server, const struct ostler_l
     return 0;
 }
 
-void ost_kind_leave(enum ost_kind kind)
+void ost_mixin_leave(enum ost_mixin_kind kind)
 {
     atomic_fetch_sub(&open_kinds, (int)kind);
 }

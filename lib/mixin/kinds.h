@@ -6,10 +6,10 @@
 
 #include <ostler/server.h>
 
-enum ost_kind { OST_CHILDREN = -1, OST_THREADS = 1 };
+enum ost_mixin_kind { OST_CHILDREN = -1, OST_THREADS = 1 };
 
 /* A mix-in of that kind opens: 0, or -EBUSY and a sentence in log. And it closes. */
-int ost_kind_enter(enum ost_kind kind, const char *server, const struct ostler_log *log);
-void ost_kind_leave(enum ost_kind kind);
+int ost_mixin_enter(enum ost_mixin_kind kind, const char *server, const struct ostler_log *log);
+void ost_mixin_leave(enum ost_mixin_kind kind);
 
 #endif

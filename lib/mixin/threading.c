@@ -53,13 +53,13 @@ static int open_threading(void *state, const struct ostler_server_options *optio
 {
     struct threading *t = state;
     pthread_condattr_t clock;
-    int error = ost_kind_enter(OST_THREADS, options->name, reactor->log);
+    int error = ost_mixin_enter(OST_THREADS, options->name, reactor->log);
 
     if (error < 0)
         return error;
     error = set_attributes(t, options);
     if (error < 0) {
-        ost_kind_leave(OST_THREADS);
+        ost_mixin_leave(OST_THREADS);
         return error;
     }
     pthread_condattr_init(&clock);
@@ -169,7 +169,7 @@ static void close_threading(void *state)
     pthread_cond_destroy(&t->work);
     pthread_mutex_destroy(&t->lock);
     pthread_attr_destroy(&t->attributes);
-    ost_kind_leave(OST_THREADS);
+    ost_mixin_leave(OST_THREADS);
 }
 
 const struct ostler_mixin ostler_threading = {

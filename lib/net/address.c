@@ -9,12 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char bad_scheme[] = "an address begins with its scheme: tcp:HOST:PORT";
-static const char bad_port[] = "the port must be a number from 0 to 65535: tcp:HOST:PORT";
+static const char bad_scheme[] = "an address begins with its scheme: tcp:HOST:PORT, udp:HOST:PORT, unix:PATH, "
+                                 "unixgram:PATH or fd:NUMBER";
+static const char bad_port[] = "the port must be a number from 0 to 65535: tcp:HOST:PORT, udp:HOST:PORT";
 static const char bad_ipv4[] = "the host must be a numeric IPv4 address, an IPv6 address in [brackets], or *";
 static const char bad_ipv6[] = "there is no IPv6 address between the brackets";
 static const char bad_zone[] = "this machine has no network interface of the name after the %";
 static const char no_bracket[] = "the ] after the IPv6 address is missing, or no :PORT follows it";
+static const char no_path[] = "the path is missing: unix:/run/NAME.sock, or unix:@NAME without a file";
+static const char long_path[] = "the path is longer than 107 bytes, the most that a Unix socket can have (unix(7))";
+static const char bad_fd[] = "fd: is followed by the number of an open descriptor";
 
 /* Copy the n bytes at text to out as a string; false when they don't fit. */
 static bool copy(char *out, size_t size, const char *text, size_t n)
@@ -77,14 +81,11 @@ static const char *parse_ipv4(struct ostler_address *address, const char *text, 
     return NULL;
 }
 
-/* Return what is wrong with text, or NULL when *address holds it. */
-static const char *parse(struct ostler_address *address, const char *text)
+/* HOST:PORT */
+static const char *parse_internet(struct ostler_address *address, const char *host)
 {
-    const char *host = text + 4, *end, *problem;
+    const char *end, *problem;
 
-    memset(address, 0, sizeof(*address));
-    if (strncmp(text, "tcp:", 4) != 0)
-        return bad_scheme;
     if (*host == '[') {
         end = strchr(++host, ']');
         if (!end || end[1] != ':')
@@ -97,7 +98,65 @@ static const char *parse(struct ostler_address *address, const char *text)
             return bad_port;
         problem = parse_ipv4(address, host, (size_t)(end - host));
     }
+    address->length = address->as.sa.sa_family == AF_INET ? sizeof(address->as.in) : sizeof(address->as.in6);
     return problem ? problem : parse_port(address, end + 1);
+}
+
+/* PATH or @NAME */
+static const char *parse_unix(struct ostler_address *address, const char *path)
+{
+    size_t n = strlen(path);
+    bool abstract = *path == '@';
+
+    if (n < (abstract ? 2 : 1))
+        return no_path;
+    if (n >= sizeof(address->as.un.sun_path))
+        return long_path;
+    address->as.un.sun_family = AF_UNIX;
+    memcpy(address->as.un.sun_path, path, n);
+    if (abstract)
+        address->as.un.sun_path[0] = '\0';
+    /* A path counts with its NUL, an abstract name has none (unix(7)). */
+    address->length = (unsigned char)(offsetof(struct sockaddr_un, sun_path) + n + !abstract);
+    return NULL;
+}
+
+static const char *parse_fd(struct ostler_address *address, const char *text)
+{
+    size_t n = strlen(text);
+
+    if (n < 1 || n > 9 || strspn(text, "0123456789") != n)
+        return bad_fd;
+    address->as.fd = (int)strtol(text, NULL, 10);
+    address->length = sizeof(address->as.fd);
+    return NULL;
+}
+
+static const struct {
+    const char *text;
+    enum ost_kind kind;
+    const char *(*parse)(struct ostler_address *address, const char *rest);
+} schemes[] = {
+    { "tcp:", OST_TCP, parse_internet },           { "udp:", OST_UDP, parse_internet },
+    { "unix:", OST_UNIX_STREAM, parse_unix },      { "unixgram:", OST_UNIX_DATAGRAM, parse_unix },
+    { "fd:", OST_INHERITED, parse_fd },
+};
+
+enum { SCHEMES = sizeof(schemes) / sizeof(schemes[0]) };
+
+/* Return what is wrong with text, or NULL when *address holds it. */
+static const char *parse(struct ostler_address *address, const char *text)
+{
+    memset(address, 0, sizeof(*address));
+    for (int i = 0; i < SCHEMES; i++) {
+        size_t n = strlen(schemes[i].text);
+
+        if (strncmp(text, schemes[i].text, n) != 0)
+            continue;
+        address->kind = (unsigned char)schemes[i].kind;
+        return schemes[i].parse(address, text + n);
+    }
+    return bad_scheme;
 }
 
 int ostler_address_parse(struct ostler_address **out, const char *text)
@@ -126,6 +185,19 @@ void ostler_address_free(struct ostler_address *address)
     free(address);
 }
 
+static const char *scheme_text(unsigned kind)
+{
+    for (int i = 0; i < SCHEMES; i++)
+        if (schemes[i].kind == kind)
+            return schemes[i].text;
+    return "?";
+}
+
+static bool is_internet(const struct ostler_address *address)
+{
+    return address->kind == OST_TCP || address->kind == OST_UDP;
+}
+
 static bool is_mapped_ipv4(const struct ostler_address *address)
 {
     return address->as.sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->as.in6.sin6_addr);
@@ -147,32 +219,62 @@ static void ipv6_text(const struct sockaddr_in6 *in6, char *host, size_t size)
         snprintf(host + n, size - n, "%%%u", (unsigned)in6->sin6_scope_id);
 }
 
-int ostler_address_text(const struct ostler_address *address, char *buffer, size_t size)
+/* HOST:PORT */
+static void internet_text(const struct ostler_address *address, char *text, size_t size)
 {
-    char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 1] = "*", text[OSTLER_ADDRESS_TEXT];
-    const char *format = "tcp:%s:%d";
-    int n;
+    char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 1] = "*";
+    const char *format = "%s:%d";
 
-    if (!address || !buffer)
-        return -EINVAL;
     if (is_mapped_ipv4(address)) {
         inet_ntop(AF_INET, &address->as.in6.sin6_addr.s6_addr[12], host, sizeof(host));
     } else if (address->as.sa.sa_family == AF_INET) {
         inet_ntop(AF_INET, &address->as.in.sin_addr, host, sizeof(host));
     } else if (!address->wildcard) {
         ipv6_text(&address->as.in6, host, sizeof(host));
-        format = "tcp:[%s]:%d";
+        format = "[%s]:%d";
     }
-    n = snprintf(text, sizeof(text), format, host, ostler_address_port(address));
-    if (n < 0 || (size_t)n >= size)
+    snprintf(text, size, format, host, ostler_address_port(address));
+}
+
+/* PATH, @NAME, or nothing. A NUL in an abstract name, which only a peer can have, is
+ * written as @ too. */
+static void unix_text(const struct ostler_address *address, char *text, size_t size)
+{
+    size_t n = address->length - offsetof(struct sockaddr_un, sun_path);
+    const char *path = address->as.un.sun_path;
+
+    if (n > 0 && path[0] != '\0')
+        n = strnlen(path, n);
+    n = n < size ? n : size - 1;
+    for (size_t i = 0; i < n; i++)
+        text[i] = path[i] ? path[i] : '@';
+    text[n] = '\0';
+}
+
+int ostler_address_text(const struct ostler_address *address, char *buffer, size_t size)
+{
+    char text[OSTLER_ADDRESS_TEXT];
+    size_t n;
+
+    if (!address || !buffer)
+        return -EINVAL;
+    n = (size_t)snprintf(text, sizeof(text), "%s", scheme_text(address->kind));
+    if (address->kind == OST_INHERITED)
+        snprintf(text + n, sizeof(text) - n, "%d", address->as.fd);
+    else if (ost_kind_is_unix(address->kind))
+        unix_text(address, text + n, sizeof(text) - n);
+    else
+        internet_text(address, text + n, sizeof(text) - n);
+    n = strlen(text);
+    if (n >= size)
         return -ENOSPC;
-    memcpy(buffer, text, (size_t)n + 1);
-    return n;
+    memcpy(buffer, text, n + 1);
+    return (int)n;
 }
 
 int ostler_address_port(const struct ostler_address *address)
 {
-    if (!address)
+    if (!address || !is_internet(address))
         return -EINVAL;
     /* sin_port and sin6_port stand at the same place (RFC 3493, 3.3). */
     return ntohs(address->as.in.sin_port);
@@ -180,8 +282,10 @@ int ostler_address_port(const struct ostler_address *address)
 
 bool ostler_address_is_loopback(const struct ostler_address *address)
 {
-    if (!address)
+    if (!address || address->kind == OST_INHERITED)
         return false;
+    if (ost_kind_is_unix(address->kind))
+        return true;
     if (address->as.sa.sa_family == AF_INET)
         return ntohl(address->as.in.sin_addr.s_addr) >> 24 == 127;
     if (is_mapped_ipv4(address))
@@ -189,9 +293,15 @@ bool ostler_address_is_loopback(const struct ostler_address *address)
     return IN6_IS_ADDR_LOOPBACK(&address->as.in6.sin6_addr);
 }
 
-socklen_t ost_address_length(const struct ostler_address *address)
+bool ostler_address_is_datagram(const struct ostler_address *address)
 {
-    return address->as.sa.sa_family == AF_INET ? sizeof(address->as.in) : sizeof(address->as.in6);
+    return address && ost_kind_is_datagram(address->kind);
+}
+
+bool ost_address_has_file(const struct ostler_address *address)
+{
+    return ost_kind_is_unix(address->kind) && address->length > offsetof(struct sockaddr_un, sun_path) &&
+           address->as.un.sun_path[0] != '\0';
 }
 
 void ost_address_set_port(struct ostler_address *address, uint16_t port)
@@ -201,7 +311,8 @@ void ost_address_set_port(struct ostler_address *address, uint16_t port)
 
 void ost_address_ipv4_twin(struct ostler_address *out, const struct ostler_address *address)
 {
-    struct ostler_address twin = { .as.in = { .sin_family = AF_INET, .sin_port = address->as.in.sin_port } };
+    struct ostler_address twin = { .kind = address->kind, .length = sizeof(twin.as.in) };
 
+    twin.as.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = address->as.in.sin_port };
     *out = twin;
 }

@@ -1,25 +1,51 @@
-/* A socket address by value: 32 bytes, so that each request can hold its peer's. */
+/* A socket address by value, and the kind of socket that it is for. As long as its
+ * kernel's form is: each request holds its peer's, which mostly is 16 to 28 bytes and
+ * only for a named Unix socket more (ost_address_size()). */
 #ifndef OST_NET_ADDRESS_H
 #define OST_NET_ADDRESS_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <ostler/address.h>
 
+enum ost_kind { OST_TCP, OST_UDP, OST_UNIX_STREAM, OST_UNIX_DATAGRAM, OST_KINDS, OST_INHERITED = OST_KINDS };
+
 struct ostler_address {
+    unsigned char kind;   /* enum ost_kind */
+    unsigned char length; /* bytes of as, for bind(2) and connect(2) */
+    bool v6only;          /* bind for IPv6 alone */
+    bool wildcard;        /* "*": a socket for each family; as holds the IPv6 one */
     union {
         struct sockaddr sa;
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+        int fd; /* OST_INHERITED */
     } as;
-    bool v6only;   /* bind for IPv6 alone */
-    bool wildcard; /* "*": a socket for each family; as holds the IPv6 one */
 };
 
-/* Bytes of as that bind(2) and connect(2) are to be given. */
-socklen_t ost_address_length(const struct ostler_address *address);
+/* Bytes of *address that count: those behind them need not be there. */
+static inline size_t ost_address_size(const struct ostler_address *address)
+{
+    return offsetof(struct ostler_address, as) + address->length;
+}
+
+static inline bool ost_kind_is_datagram(unsigned kind)
+{
+    return kind == OST_UDP || kind == OST_UNIX_DATAGRAM;
+}
+
+static inline bool ost_kind_is_unix(unsigned kind)
+{
+    return kind == OST_UNIX_STREAM || kind == OST_UNIX_DATAGRAM;
+}
+
+/* Has it a file, whose name it is? */
+bool ost_address_has_file(const struct ostler_address *address);
 
 void ost_address_set_port(struct ostler_address *address, uint16_t port);
 

@@ -1,6 +1,7 @@
 #include "net/socket.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
@@ -19,59 +20,139 @@ static int fail(int fd, int error)
     return error;
 }
 
+int ost_socket_open(const struct ostler_address *address, int flags)
+{
+    int type = ost_kind_is_datagram(address->kind) ? SOCK_DGRAM : SOCK_STREAM;
+    int fd = socket(address->as.sa.sa_family, type | SOCK_CLOEXEC | flags, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
+int ost_socket_bind_to(int fd, const struct ostler_address *address)
+{
+    return bind(fd, &address->as.sa, address->length) < 0 ? -errno : 0;
+}
+
 static int prepare(int fd, const struct ostler_address *address, int reuse_address, int reuse_port)
 {
-    int r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, reuse_address);
+    /* For datagrams it would let two sockets share a port, of which one gets nothing. */
+    int r = address->kind == OST_TCP ? set_int(fd, SOL_SOCKET, SO_REUSEADDR, reuse_address) : 0;
 
-    if (r == 0 && reuse_port)
+    if (r == 0 && reuse_port && !ost_kind_is_unix(address->kind))
         r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (r == 0 && address->as.sa.sa_family == AF_INET6) /* either way: the system's default is a setting */
         r = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, address->v6only);
-    if (r == 0 && bind(fd, &address->as.sa, ost_address_length(address)) < 0)
-        r = -errno;
-    return r;
+    return r < 0 ? r : ost_socket_bind_to(fd, address);
 }
 
 int ost_socket_bind(const struct ostler_address *address, int reuse_address, int reuse_port)
 {
-    int fd = socket(address->as.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
+    int fd = ost_socket_open(address, 0), r;
 
     if (fd < 0)
-        return -errno;
+        return fd;
     r = prepare(fd, address, reuse_address, reuse_port);
     return r < 0 ? fail(fd, r) : fd;
 }
 
+static int get_int(int fd, int name)
+{
+    int value = 0;
+    socklen_t length = sizeof(value);
+
+    return getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -errno : value;
+}
+
+/* The kind of a socket by its domain and type, or -errno. */
+static int kind_of(int fd)
+{
+    int domain = get_int(fd, SO_DOMAIN), type = get_int(fd, SO_TYPE);
+
+    if (domain < 0 || (type != SOCK_STREAM && type != SOCK_DGRAM))
+        return domain < 0 ? domain : -EPROTONOSUPPORT;
+    if (domain == AF_UNIX)
+        return type == SOCK_STREAM ? OST_UNIX_STREAM : OST_UNIX_DATAGRAM;
+    if (domain == AF_INET || domain == AF_INET6)
+        return type == SOCK_STREAM ? OST_TCP : OST_UDP;
+    return -EPROTONOSUPPORT;
+}
+
+static bool is_connected(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof(peer);
+
+    return getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
+}
+
+static bool is_bound(const struct ostler_address *local)
+{
+    if (ost_kind_is_unix(local->kind))
+        return local->length > offsetof(struct sockaddr_un, sun_path);
+    return local->as.in.sin_port != 0;
+}
+
+int ost_socket_adopt(int fd, struct ostler_address *out)
+{
+    int kind = kind_of(fd), error;
+    struct ostler_address local = { .kind = (unsigned char)kind };
+
+    if (kind < 0)
+        return kind;
+    error = ost_socket_local(fd, &local);
+    if (error == 0 && is_connected(fd))
+        error = -EISCONN;
+    if (error == 0 && !is_bound(&local))
+        error = -EDESTADDRREQ;
+    if (error == 0 && ioctl(fd, FIOCLEX) < 0)
+        error = -errno;
+    if (error == 0)
+        *out = local;
+    return error;
+}
+
+int ost_socket_set_nonblocking(int fd)
+{
+    int on = 1;
+
+    return ioctl(fd, FIONBIO, &on) < 0 ? -errno : 0;
+}
+
 int ost_socket_listen(int fd, int backlog)
 {
-    int flags = 1;
-
     if (listen(fd, backlog > 0 ? backlog : SOMAXCONN) < 0)
         return -errno;
     /* A connection that is reset between readiness and accept4() must not leave
      * the reactor waiting there (accept(2)). */
-    return ioctl(fd, FIONBIO, &flags) < 0 ? -errno : 0;
+    return ost_socket_set_nonblocking(fd);
+}
+
+/* Set what the kernel left of a name's length: it counts what did not fit, too. */
+static void set_length(struct ostler_address *address, socklen_t length)
+{
+    address->length = (unsigned char)(length < sizeof(address->as) ? length : sizeof(address->as));
 }
 
 int ost_socket_accept(int listener, struct ostler_address *peer)
 {
-    struct ostler_address from = { 0 };
+    struct ostler_address from = { .kind = peer->kind };
     socklen_t length = sizeof(from.as);
     int fd = accept4(listener, &from.as.sa, &length, SOCK_CLOEXEC);
 
     if (fd < 0)
         return -errno;
+    set_length(&from, length);
     *peer = from;
     return fd;
 }
 
 int ost_socket_connect(int *out, const struct ostler_address *address)
 {
-    int fd = socket(address->as.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = ost_socket_open(address, SOCK_NONBLOCK);
 
     if (fd < 0)
-        return -errno;
-    if (connect(fd, &address->as.sa, ost_address_length(address)) == 0) {
+        return fd;
+    if (connect(fd, &address->as.sa, address->length) == 0) {
         *out = fd;
         return 0;
     }
@@ -93,13 +174,32 @@ int ost_socket_error(int fd)
 
 int ost_socket_local(int fd, struct ostler_address *out)
 {
-    struct ostler_address local = { 0 };
+    struct ostler_address local = { .kind = out->kind };
     socklen_t length = sizeof(local.as);
 
     if (getsockname(fd, &local.as.sa, &length) < 0)
         return -errno;
+    set_length(&local, length);
     *out = local;
     return 0;
+}
+
+/* An IPv6 socket that takes IPv4 too tells of that in IPv6's form (ipv6(7)). */
+int ost_socket_want_local(int fd, const struct ostler_address *address)
+{
+    if (address->as.sa.sa_family == AF_INET)
+        return set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    if (address->as.sa.sa_family == AF_INET6)
+        return set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    return 0;
+}
+
+uint32_t ost_socket_drops(int fd)
+{
+    uint32_t info[SK_MEMINFO_DROPS + 1] = { 0 };
+    socklen_t length = sizeof(info);
+
+    return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &length) < 0 ? 0 : info[SK_MEMINFO_DROPS];
 }
 
 int ost_socket_set_nodelay(int fd)
@@ -127,8 +227,9 @@ bool ost_socket_has_unsent(int fd)
     socklen_t length = sizeof(info);
     int n = 0;
 
-    /* A socket that was reset keeps the count of what it will never send. */
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_state == TCP_CLOSE)
+    /* What a Unix socket has sent is with the peer; and a TCP socket that was reset
+     * keeps the count of what it will never send. */
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 || info.tcpi_state == TCP_CLOSE)
         return false;
     return ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0;
 }

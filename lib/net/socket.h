@@ -7,13 +7,24 @@
 
 #include "net/address.h"
 
-/* A listening socket to be: bound, not yet listening. The descriptor or -errno. */
+/* A socket for an address of the internet or of the abstract namespace, bound, not yet
+ * listening. The descriptor or -errno. */
 int ost_socket_bind(const struct ostler_address *address, int reuse_address, int reuse_port);
+
+/* Bind fd. 0 or -errno. */
+int ost_socket_bind_to(int fd, const struct ostler_address *address);
+
+/* An unbound socket for an address of that kind; flags: SOCK_NONBLOCK or 0. */
+int ost_socket_open(const struct ostler_address *address, int flags);
 
 /* Listen; a backlog of 0 is the system's largest. */
 int ost_socket_listen(int fd, int backlog);
 
-/* Accept without waiting. The descriptor or -errno. */
+/* Take over fd, a bound socket of one of our kinds: its address to *out. 0, or -errno:
+ * -ENOTSOCK, -EISCONN, -EDESTADDRREQ (it is not bound), -EPROTONOSUPPORT (another kind). */
+int ost_socket_adopt(int fd, struct ostler_address *out);
+
+/* Accept without waiting. The descriptor or -errno. peer->kind is set already. */
 int ost_socket_accept(int listener, struct ostler_address *peer);
 
 /* Begin to connect. 0 when it is connected at once, -EINPROGRESS, or -errno; the
@@ -23,8 +34,17 @@ int ost_socket_connect(int *out, const struct ostler_address *address);
 /* Take the pending error: 0 or -errno. */
 int ost_socket_error(int fd);
 
-/* The address the socket is bound to. */
+/* The address the socket is bound to; out->kind is set already. */
 int ost_socket_local(int fd, struct ostler_address *out);
+
+/* Let calls that would wait come back with EAGAIN. */
+int ost_socket_set_nonblocking(int fd);
+
+/* Let received datagrams tell which of our addresses they were sent to. */
+int ost_socket_want_local(int fd, const struct ostler_address *address);
+
+/* Datagrams that the kernel dropped for this socket. */
+uint32_t ost_socket_drops(int fd);
 
 int ost_socket_set_nodelay(int fd);
 

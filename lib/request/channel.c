@@ -1,4 +1,4 @@
-/* The channel: bytes in and out of a stream, with its time-outs.
+/* The channel of a connection: bytes in and out of a socket, with their time-outs.
  *
  * Receiving, in a thread: a blocking recv(2) under SO_RCVTIMEO; a poll(2) before
  * each would cost a fifth of the speed, so there is one only when the option's time
@@ -101,7 +101,7 @@ static ssize_t receive_blocking(struct ost_stream *s, void *buffer, size_t n)
     return got;
 }
 
-ssize_t ost_channel_receive(struct ost_stream *s, void *buffer, size_t n)
+static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
 {
     ssize_t got = check(s);
 
@@ -120,7 +120,7 @@ static int after_send(struct ost_stream *s, ssize_t sent)
     return give_others_a_turn(s);
 }
 
-int ost_channel_send(struct ost_stream *s, const void *data, size_t n)
+static int send_all(struct ost_stream *s, const void *data, size_t n)
 {
     const char *rest = data;
     int error = check(s);
@@ -136,3 +136,15 @@ int ost_channel_send(struct ost_stream *s, const void *data, size_t n)
     }
     return (int)(error < 0 ? report(s, error) : 0);
 }
+
+static int half_close(struct ost_stream *s)
+{
+    return shutdown(s->request.watch.fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+static void finish(struct ost_stream *s)
+{
+    ostler_stream_flush(&s->base); /* the peer's going is nobody's fault by now */
+}
+
+const struct ost_channel ost_socket_channel = { receive, send_all, half_close, finish };

@@ -1,4 +1,4 @@
-/* Every close of a stream socket goes through here: SHUT_WR, discard input until its
+/* Every end of a request, and so every close of a stream socket, goes through here: SHUT_WR, discard input until its
  * end, close(2). Closing a TCP socket that has unread input, or gets some later, sends
  * a reset, and a reset throws away what is still on its way to the peer (RFC 1122,
  * 4.2.2.13; RFC 7230, 6.6). The wait is bounded in bytes and time, and so is the number
@@ -23,7 +23,7 @@ static void log_close(const struct ostler_request *r)
 
     if (!owner->reactor->log || owner->reactor->log->level < OSTLER_LOG_DEBUG)
         return;
-    ostler_address_text(&r->peer, peer, sizeof(peer));
+    ostler_address_text(r->peer, peer, sizeof(peer));
     ostler_log_write(owner->reactor->log, OSTLER_LOG_DEBUG, "%s: %s: closed: %s, %llu bytes in, %llu out",
                owner->options.name, peer, ostler_close_reason_text((enum ostler_close_reason)r->reason),
                (unsigned long long)r->bytes_in, (unsigned long long)r->bytes_out);
@@ -33,6 +33,7 @@ static void log_close(const struct ostler_request *r)
 static void release(struct ostler_request *r)
 {
     struct ost_owner *owner = r->owner;
+    int shared = r->datagram ? r->watch.fd : -1;
 
     if (r->discarding)
         owner->reactor->lingering_count--;
@@ -41,11 +42,12 @@ static void release(struct ostler_request *r)
     ost_list_remove(&r->job.node);
     if (r->reset)
         ost_socket_arm_reset(r->watch.fd);
-    owner->class.close_request(owner->server, r);
-    ost_reactor_descriptor_freed(owner->reactor);
+    ost_request_class(r)->close_request(owner->server, r);
+    if (shared < 0)
+        ost_reactor_descriptor_freed(owner->reactor);
     ost_list_remove(&r->node);
     free(r);
-    owner->freed(owner);
+    owner->freed(owner, shared);
 }
 
 /* Close once all output has been acknowledged. There is no event for that: look now, and
@@ -62,7 +64,7 @@ static void await_output(struct ostler_request *r)
     /* Unread, it would make close(2) a reset. */
     recv(r->watch.fd, owner->reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT);
     if (r->shut_read)
-        owner->class.shutdown_request(owner->server, r);
+        ost_request_class(r)->shutdown_request(owner->server, r);
     release(r);
 }
 
@@ -158,6 +160,8 @@ static void end(struct ostler_request *r)
 
     r->closing = true;
     log_close(r);
+    if (!r->is_conn)
+        ost_stream_fini(OST_CONTAINER(r, struct ost_stream, request));
     if (r->counted) {
         r->counted = false;
         owner->ended(owner);
@@ -172,7 +176,7 @@ void ost_request_close(struct ostler_request *r)
     end(r);
     /* Before a reset it would look like an orderly end. */
     if (!r->reset && !r->shut_down && (at_once || !r->shut_read))
-        owner->class.shutdown_request(owner->server, r);
+        ost_request_class(r)->shutdown_request(owner->server, r);
     if (at_once || atomic_load(&r->cancelled))
         release(r);
     else

@@ -86,7 +86,7 @@ void ost_conn_handler_failed(struct ost_conn *c, int error)
 
     ost_conn_finish(c, OSTLER_CLOSE_ERROR, error);
     c->request.io_error = io_error;
-    owner->class.handle_error(owner->server, &c->request, error);
+    ost_request_class(&c->request)->handle_error(owner->server, &c->request, error);
 }
 
 void ost_conn_stop(struct ostler_request *r)

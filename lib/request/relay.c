@@ -179,6 +179,7 @@ static int take_input(struct ost_stream *s, const struct ost_relay *relay, size_
 /* The handler is to be called again, by another child, which inherits all this. */
 static int take_parked(struct ost_stream *s, const struct ost_relay *relay, const struct report *report)
 {
+    s->set_up = true;
     s->shut = report->shut != 0;
     s->timeout_ms = report->timeout_ms;
     s->receive_timeout = report->receive_timeout;

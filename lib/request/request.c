@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "net/socket.h"
 #include "request/conn.h"
@@ -23,7 +24,8 @@ void ost_request_set_current(struct ostler_request *r)
 int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t size, int fd,
                     const struct ostler_address *peer)
 {
-    struct ostler_request *r = calloc(1, size);
+    size_t inside = (size + 7) / 8 * 8; /* the peer's address comes behind it */
+    struct ostler_request *r = calloc(1, inside + ost_address_size(peer));
 
     if (!r)
         return -ENOMEM;
@@ -32,7 +34,7 @@ int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t
         return -ENOMEM;
     }
     r->owner = owner;
-    r->peer = *peer;
+    r->peer = memcpy((char *)r + inside, peer, ost_address_size(peer));
     r->input_left = -1;
     ost_list_init(&r->job.node);
     ost_list_append(&owner->requests, &r->node);
@@ -145,6 +147,8 @@ void ost_request_stop(struct ostler_request *r)
         ost_request_close_sooner(r);
         return;
     }
+    if (r->datagram)
+        return; /* all of its input is there */
     r->input_left = ost_socket_pending(r->watch.fd);
     if (r->relay && !ost_relay_stop(r->relay, r->input_left))
         return; /* its end is about to be seen */
@@ -169,7 +173,8 @@ void ost_request_cancel(struct ostler_request *r)
     if (r->is_conn) {
         ost_conn_cancel(r);
     } else {
-        shutdown(r->watch.fd, SHUT_RDWR);
+        if (!r->datagram)
+            shutdown(r->watch.fd, SHUT_RDWR);
         ost_stream_cancel(r);
     }
 }
@@ -228,12 +233,22 @@ const char *ostler_close_reason_text(enum ostler_close_reason reason)
 
 const struct ostler_address *ostler_request_peer(const struct ostler_request *r)
 {
-    return r ? &r->peer : NULL;
+    return r ? r->peer : NULL;
 }
 
 struct ostler_server *ostler_request_server(const struct ostler_request *r)
 {
     return r ? r->owner->server : NULL;
+}
+
+bool ostler_request_is_datagram(const struct ostler_request *r)
+{
+    return r && r->datagram;
+}
+
+bool ostler_request_was_cut(const struct ostler_request *r)
+{
+    return r && r->cut;
 }
 
 int ostler_request_fd(const struct ostler_request *r)

@@ -26,13 +26,16 @@ enum ost_death { OST_REPORTED, OST_EXITED, OST_KILLED, OST_LOST };
 /* What the requests of one server share: the server's side that faces them. */
 struct ost_owner {
     struct ostler_server *server;
-    struct ostler_server_class class;     /* no slot is NULL */
+    struct ostler_server_class classes[OST_KINDS]; /* by the kind of a request's address; no slot is NULL */
     struct ostler_server_options options; /* no default is left to fill in */
     struct ostler_reactor *reactor;
     struct ost_list requests;
     atomic_bool stopping;
+    atomic_ullong refused; /* replies to datagrams that could not be sent (any thread) */
     void (*ended)(struct ost_owner *owner); /* a counted request gave its place back */
-    void (*freed)(struct ost_owner *owner); /* a request is gone */
+    void (*parked)(struct ost_owner *owner, struct ostler_request *request); /* it did so to wait for input */
+    void (*ready)(struct ost_owner *owner, struct ostler_request *request);  /* … and wants one again */
+    void (*freed)(struct ost_owner *owner, int fd); /* a request is gone; fd: what it shared, or -1 */
 };
 
 /* struct ostler_server, which this layer does not see, begins with its owner. */
@@ -47,7 +50,7 @@ struct ostler_request {
     struct ost_job job; /* whatever comes next for this request */
     struct ost_watch watch;
     struct ost_timer timer;
-    struct ostler_address peer;
+    const struct ostler_address *peer; /* behind the request, in the same piece of memory */
     struct ost_relay *relay;      /* while its handler runs in a child; else NULL */
     uint64_t bytes_in, bytes_out; /* the handler's thread's, while it runs */
     uint64_t name;                /* for ostler_conn_id(); 0: it has none */
@@ -70,8 +73,15 @@ struct ostler_request {
     unsigned char death;          /* enum ost_death */
     unsigned char death_status;   /* the signal, or the exit status */
     unsigned char reason;         /* enum ostler_close_reason */
-    bool is_conn;                 /* struct ost_conn, else struct ost_stream */
+    bool is_conn;                 /* struct ost_conn, else struct ost_stream or struct ost_datagram */
+    bool datagram;                /* the descriptor is the listener's */
+    bool cut;                     /* … and it was longer than what was received */
 };
+
+static inline const struct ostler_server_class *ost_request_class(const struct ostler_request *request)
+{
+    return &request->owner->classes[request->peer->kind];
+}
 
 /* Allocate a request of size bytes (the whole of the struct that begins with it)
  * for fd, and enter it in owner's list. Consumes fd on success. -ENOMEM. */

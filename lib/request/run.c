@@ -8,17 +8,22 @@ static void on_ended(struct ost_job *job)
 {
     struct ostler_request *r = OST_CONTAINER(job, struct ostler_request, job);
 
-    ost_stream_fini(OST_CONTAINER(r, struct ost_stream, request));
     ost_watch_set(&r->watch, 0);
     ost_request_close(r);
+}
+
+static void on_parked(struct ost_job *job)
+{
+    struct ostler_request *r = OST_CONTAINER(job, struct ostler_request, job);
+
+    r->owner->parked(r->owner, r);
 }
 
 void ost_request_report(struct ost_stream *s, int result)
 {
     struct ostler_request *r = &s->request;
 
-    (void)result; /* a handler that parks ends its connection */
-    r->job.run = on_ended;
+    r->job.run = result == OSTLER_PARK ? on_parked : on_ended;
     if (s->parker || ostler_reactor_is_current(r->owner->reactor))
         ost_reactor_soon(r->owner->reactor, &r->job);
     else
@@ -43,7 +48,7 @@ void ost_request_fail(struct ost_stream *s, int error)
     struct ost_owner *owner = s->request.owner;
 
     blame(s, error);
-    owner->class.handle_error(owner->server, &s->request, error);
+    ost_request_class(&s->request)->handle_error(owner->server, &s->request, error);
 }
 
 int ost_request_perform(struct ost_stream *s)
@@ -52,7 +57,7 @@ int ost_request_perform(struct ost_stream *s)
     int result;
 
     ost_request_set_current(r);
-    result = r->owner->class.finish_request(r->owner->server, r);
+    result = ost_request_class(r)->finish_request(r->owner->server, r);
     if (result > 0 && result != OSTLER_PARK)
         result = 0;
     if (result < 0)

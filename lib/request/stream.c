@@ -1,5 +1,5 @@
 /* The straight-line face: what a handler calls. Lines and gathered output are made
- * here, bytes and waiting in channel.c. */
+ * here, bytes and waiting in channel.c, or in packet.c for a datagram. */
 #include "request/stream.h"
 
 #include <errno.h>
@@ -29,6 +29,7 @@ int ost_stream_new(struct ostler_request **out, struct ost_owner *owner, int fd,
     s->timeout_ms = owner->options.timeout_ms;
     s->deadline = ost_clock_after(ost_reactor_refresh(owner->reactor), owner->options.deadline_ms);
     s->out_size = handler->output_buffer;
+    s->channel = &ost_socket_channel;
     return 0;
 }
 
@@ -37,19 +38,44 @@ void ost_stream_fini(struct ost_stream *s)
     free(s->in);
     free(s->out);
     s->in = s->out = NULL;
+    ost_packet_free(s->packet);
+    s->packet = NULL;
+}
+
+static int set_up(struct ost_stream *s, const struct ostler_stream_handler *handler)
+{
+    int error = handler->setup && !s->set_up ? handler->setup(&s->base) : 0;
+
+    s->set_up = error >= 0;
+    return error;
+}
+
+/* Call handle, unless its time is up. To park is not for those whose input has ended. */
+static int handle(struct ost_stream *s, const struct ostler_stream_handler *handler)
+{
+    int r = s->ended ? s->ended : handler->handle(&s->base), error;
+
+    if (r != OSTLER_PARK)
+        return r;
+    error = ostler_stream_flush(&s->base);
+    if (error < 0 || s->packet || (s->request.eof && s->in_used == s->in_count) || atomic_load(&s->request.cancelled))
+        return error;
+    return OSTLER_PARK;
 }
 
 int ost_stream_run(struct ost_stream *s)
 {
     const struct ostler_stream_handler *handler = s->request.owner->options.stream;
-    int error = handler->setup ? handler->setup(&s->base) : 0, finished = 0;
+    int error = set_up(s, handler), finished = 0;
 
     if (error < 0)
         return error;
-    error = handler->handle(&s->base);
+    error = handle(s, handler);
+    if (error == OSTLER_PARK)
+        return error;
     if (handler->finish)
         finished = handler->finish(&s->base);
-    ostler_stream_flush(&s->base); /* the peer's going is nobody's fault by now */
+    s->channel->finish(s);
     return error < 0 ? error : finished < 0 ? finished : 0;
 }
 
@@ -70,7 +96,7 @@ static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
 {
     int error = ostler_stream_flush(&s->base);
 
-    return error < 0 ? error : ost_channel_receive(s, buffer, n);
+    return error < 0 ? error : s->channel->receive(s, buffer, n);
 }
 
 ssize_t ostler_stream_read(struct ostler_stream *stream, void *buffer, size_t size)
@@ -170,7 +196,7 @@ int ostler_stream_flush(struct ostler_stream *stream)
         return -EINVAL;
     n = s->out_count;
     s->out_count = 0;
-    return n > 0 ? ost_channel_send(s, s->out, n) : 0;
+    return n > 0 ? s->channel->send(s, s->out, n) : 0;
 }
 
 int ostler_stream_write(struct ostler_stream *stream, const void *data, size_t size)
@@ -187,7 +213,7 @@ int ostler_stream_write(struct ostler_stream *stream, const void *data, size_t s
     if (s->out_count + size > s->out_size)
         error = ostler_stream_flush(stream);
     if (error < 0 || size > s->out_size)
-        return error < 0 ? error : ost_channel_send(s, data, size);
+        return error < 0 ? error : s->channel->send(s, data, size);
     if (!s->out)
         s->out = malloc(s->out_size);
     if (!s->out)
@@ -263,7 +289,18 @@ int ostler_stream_shutdown_write(struct ostler_stream *stream)
     if (error < 0 || s->shut)
         return error;
     s->shut = true;
-    return shutdown(s->request.watch.fd, SHUT_WR) < 0 ? -errno : 0;
+    return s->channel->half_close(s);
+}
+
+int ostler_stream_no_reply(struct ostler_stream *stream)
+{
+    struct ost_stream *s = inside(stream);
+
+    if (!s)
+        return -EINVAL;
+    if (s->packet)
+        ost_packet_silence(s->packet);
+    return 0;
 }
 
 int ostler_stream_set_timeout(struct ostler_stream *stream, long ms)

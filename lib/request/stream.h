@@ -9,7 +9,20 @@
 
 #include "request/request.h"
 
+struct ost_batch;
+
+struct ost_packet;
 struct ost_stream;
+
+/* Where a stream's bytes come from and go to. Thread: the handler's. */
+struct ost_channel {
+    ssize_t (*receive)(struct ost_stream *stream, void *buffer, size_t n);
+    int (*send)(struct ost_stream *stream, const void *data, size_t n);
+    int (*half_close)(struct ost_stream *stream);
+    void (*finish)(struct ost_stream *stream); /* the handler is done: what is left to send leaves */
+};
+
+extern const struct ost_channel ost_socket_channel, ost_packet_channel;
 
 enum { OST_STREAM_INPUT = 4096 }; /* read_line's buffer */
 
@@ -30,6 +43,8 @@ struct ost_wait {
 
 struct ost_stream {
     struct ostler_request request;
+    const struct ost_channel *channel;
+    struct ost_packet *packet; /* of a datagram; else NULL */
     const struct ost_parker *parker;
     void *place;              /* the mix-in's: the fiber, or the child */
     struct ost_wait *waiting; /* NULL: it runs */
@@ -39,6 +54,9 @@ struct ost_stream {
     bool drained;             /* the last receive took all there was */
     unsigned char burst;      /* operations since the reactor had a turn */
     bool shut;                /* half-closed by us */
+    bool set_up;              /* setup was called, and finish is due */
+    bool parked;              /* it waits on the reactor, and nothing runs it */
+    int ended;                /* 0, or the -errno that ended such a wait: handle is not called again */
     char *in;                 /* read_line's buffer: in_used of in_count bytes are used */
     size_t in_used, in_count;
     char *out; /* gathered output */
@@ -48,8 +66,22 @@ struct ost_stream {
 
 int ost_stream_new(struct ostler_request **out, struct ost_owner *owner, int fd, const struct ostler_address *peer);
 
-/* setup, handle, finish, flush. 0 or -errno. Thread: the handler's. */
+/* setup, handle, finish, flush; or as much of them as is due. 0, -errno, or OSTLER_PARK.
+ * Thread: the handler's. */
 int ost_stream_run(struct ost_stream *stream);
+
+/* The index-th datagram of a batch, as a stream. fd stays the listener's. -ENOMEM. */
+int ost_packet_new(struct ostler_request **out, struct ost_owner *owner, int fd, const struct ost_batch *batch,
+                   int index);
+void ost_packet_free(struct ost_packet *packet); /* NULL is fine */
+void ost_packet_silence(struct ost_packet *packet);
+
+/* Keep the request on the reactor until it has input or its time is up; then it goes
+ * to owner->ready(). Thread of these: the reactor's. */
+void ost_park(struct ost_stream *stream);
+
+/* End that wait now; error: 0, or why. */
+void ost_unpark(struct ost_stream *stream, int error);
 
 /* Its input ends now, or with what has arrived: wake it if it waits. */
 void ost_stream_stop(struct ostler_request *request);
@@ -67,9 +99,5 @@ int ost_wait(struct ost_stream *stream, unsigned what, uint64_t due);
 
 /* When a wait that begins now times out: the time-out or the deadline. */
 uint64_t ost_wait_due(const struct ost_stream *stream);
-
-/* The bytes of a stream, waiting as needed. Thread: the handler's. */
-ssize_t ost_channel_receive(struct ost_stream *stream, void *buffer, size_t n);
-int ost_channel_send(struct ost_stream *stream, const void *data, size_t n);
 
 #endif

@@ -72,7 +72,9 @@ void ost_stream_stop(struct ostler_request *r)
 {
     struct ost_stream *s = OST_CONTAINER(r, struct ost_stream, request);
 
-    if (!s->parker) {
+    if (s->parked) {
+        ost_unpark(s, s->set_up || r->input_left > 0 ? 0 : -ECANCELED);
+    } else if (!s->parker) {
         r->shut_read = true;
         shutdown(r->watch.fd, SHUT_RD);
     } else if (s->waiting && s->waiting->what == OST_READ && r->input_left == 0) {
@@ -82,7 +84,10 @@ void ost_stream_stop(struct ostler_request *r)
 
 void ost_stream_cancel(struct ostler_request *r)
 {
-    end_wait(OST_CONTAINER(r, struct ost_stream, request), -ECANCELED);
+    struct ost_stream *s = OST_CONTAINER(r, struct ost_stream, request);
+
+    ost_unpark(s, -ECANCELED);
+    end_wait(s, -ECANCELED);
 }
 
 static void park(struct ost_stream *s, struct ost_wait *wait)

@@ -9,6 +9,8 @@
 
 #include <ostler/error.h>
 
+#include "net/socket.h"
+#include "server/receiver.h"
 #include "server/server.h"
 
 enum { ACCEPT_BATCH = 16, PAUSE_MS = 10, MAX_PAUSE_MS = 1000, QUIET_MS = 10000 };
@@ -51,9 +53,14 @@ static void pause_accepting(struct ost_listener *l, int error)
 
 void ost_listener_watch(struct ost_listener *l)
 {
-    bool wanted = !l->paused && ost_server_has_room(l->server);
-    int error = l->fd >= 0 ? ost_watch_set(&l->watch, wanted ? OST_READ : 0) : 0;
+    unsigned wanted = !l->paused && ost_server_has_room(l->server) ? OST_READ : 0;
+    int error;
 
+    if (l->fd < 0)
+        return;
+    if (l->receiver)
+        wanted = l->paused ? 0 : ost_receiver_wants(l);
+    error = ost_watch_set(&l->watch, wanted);
     if (error < 0)
         pause_accepting(l, error);
 }
@@ -101,8 +108,8 @@ static bool is_passing(int error)
 static bool accept_one(struct ost_listener *l)
 {
     struct ostler_server *s = l->server;
-    struct ostler_address peer = { 0 };
-    int fd = s->owner.class.get_request(s, l->fd, &peer);
+    struct ostler_address peer = { .kind = l->address.kind };
+    int fd = s->owner.classes[l->address.kind].get_request(s, l->fd, &peer);
 
     if (fd < 0 && is_passing(fd))
         return true;
@@ -131,6 +138,12 @@ static void on_ready(struct ost_watch *watch, unsigned what)
     ost_reactor_settle(r);
 }
 
+void ost_listener_accept_one(struct ost_listener *l)
+{
+    if (l->fd >= 0 && !l->receiver && !l->paused)
+        accept_one(l);
+}
+
 int ost_listener_init(struct ost_listener *l, struct ostler_server *server)
 {
     l->server = server;
@@ -143,15 +156,37 @@ int ost_listener_init(struct ost_listener *l, struct ostler_server *server)
 void ost_listener_fini(struct ost_listener *l)
 {
     ost_listener_close(l);
+    ost_receiver_free(l->receiver);
     ost_list_remove(&l->starved.node);
     ost_timer_fini(&l->retry, reactor_of(l));
 }
 
-void ost_listener_open(struct ost_listener *l, int fd)
+int ost_listener_open(struct ost_listener *l, int fd)
 {
+    bool datagrams = ost_kind_is_datagram(l->address.kind);
+    int error = datagrams ? ost_receiver_open(l, fd) : 0;
+
+    if (error < 0)
+        return error;
     l->fd = fd;
     l->bound = true;
-    ost_watch_init(&l->watch, reactor_of(l), fd, on_ready);
+    ost_watch_init(&l->watch, reactor_of(l), fd, datagrams ? ost_receiver_ready : on_ready);
+    return 0;
+}
+
+int ost_listener_activate(struct ost_listener *l)
+{
+    int error = l->receiver ? 0 : ost_socket_listen(l->fd, l->server->owner.options.backlog);
+
+    return error < 0 ? error : ost_unix_publish(&l->file, &l->address);
+}
+
+/* May the socket go, or are there replies to send through it? */
+static bool is_held(struct ost_listener *l)
+{
+    if (l->receiver)
+        l->receiver->closing = true;
+    return l->receiver && l->receiver->holders > 0;
 }
 
 void ost_listener_close(struct ost_listener *l)
@@ -160,6 +195,10 @@ void ost_listener_close(struct ost_listener *l)
         return;
     ost_watch_fini(&l->watch);
     ost_timer_set(&l->retry, reactor_of(l), OST_NEVER);
-    close(l->fd);
+    ost_unix_remove(&l->file, &l->address);
+    if (is_held(l))
+        return;
+    if (!l->borrowed)
+        close(l->fd);
     l->fd = -1;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include <ostler/conn.h>
+#include <ostler/datagram.h>
 #include <ostler/stream.h>
 
 #include "server/server.h"
@@ -13,15 +14,24 @@ enum {
     MIN_STACK_SIZE = 16 * 1024,
     MAX_INPUT = 64 * 1024,
     MAX_OUTPUT = 1024 * 1024,
-    MAX_LIMIT = 1024 * 1024 * 1024
+    MAX_LIMIT = 1024 * 1024 * 1024,
+    MAX_PACKET = 65535,
+    MAX_PARKED = 65536,
+    QUEUE = 1024
 };
 
 static const char *check_handlers(const struct ostler_server_options *o)
 {
-    if (!o->stream == !o->conn)
-        return "a server needs either .stream or .conn, a handler of one kind";
-    if (o->conn && o->mixin)
-        return "a .conn handler runs on the reactor: it takes no .mixin";
+    if (!o->stream && !o->conn && !o->datagram)
+        return "a server needs a handler: .stream, or .conn, or .datagram";
+    if (o->stream && (o->conn || o->datagram))
+        return "a server has either a .stream handler, or .conn and .datagram";
+    if (!o->stream && o->mixin)
+        return ".conn and .datagram handlers run on the reactor: they take no .mixin";
+    if (!o->stream && o->defer)
+        return ".defer is for .stream handlers: the others hold nothing while they wait";
+    if (o->datagram && !o->datagram->on_datagram)
+        return "the .datagram handler has no .on_datagram";
     if (o->stream && !o->stream->handle)
         return "the .stream handler has no .handle";
     if (o->stream && o->stream->size && o->stream->size < sizeof(struct ostler_stream))
@@ -37,6 +47,14 @@ static const char *check_numbers(const struct ostler_server_options *o)
 {
     if (o->max_requests < 0)
         return ".max_requests is negative";
+    if (o->max_parked < 0)
+        return ".max_parked is negative";
+    if (o->queue < 0)
+        return ".queue is negative";
+    if (o->max_packet > MAX_PACKET)
+        return ".max_packet is over 65,535";
+    if (o->socket_mode > 0777)
+        return ".socket_mode is over 0777";
     if (o->backlog < 0)
         return ".backlog is negative";
     if (o->stack_size != 0 && o->stack_size < MIN_STACK_SIZE)
@@ -62,6 +80,12 @@ static void default_long(long *value, long otherwise)
         *value = otherwise;
 }
 
+static void default_int(int *value, int otherwise)
+{
+    if (*value == 0)
+        *value = otherwise;
+}
+
 static void default_size(size_t *value, size_t otherwise)
 {
     if (*value == 0)
@@ -80,8 +104,9 @@ static void fill_in(struct ostler_server_options *o)
     default_size(&o->max_output, MAX_OUTPUT);
     default_size(&o->output_high, o->max_output / 16);
     default_size(&o->output_low, o->output_high / 4);
-    if (!o->server_class)
-        o->server_class = &ostler_tcp_server;
+    default_int(&o->max_parked, MAX_PARKED);
+    default_int(&o->queue, QUEUE);
+    default_size(&o->max_packet, MAX_PACKET);
 }
 
 int ost_options_check(struct ostler_server_options *out, const struct ostler_server_options *options,

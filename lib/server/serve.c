@@ -28,7 +28,7 @@ static void start_actions(struct ostler_server *s)
 {
     struct ostler_reactor *r = s->owner.reactor;
 
-    if (s->owner.class.service_actions == ostler_tcp_server.service_actions)
+    if (s->class->service_actions == ostler_tcp_server.service_actions)
         return;
     ost_list_append(&r->hooks, &s->hook.node);
     ost_timer_set(&s->actions_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.actions_interval_ms));
@@ -156,7 +156,7 @@ int ostler_server_handle_request(struct ostler_server *s)
         return error < 0 ? error : 1;
     if (!s->timed_out)
         return -ESHUTDOWN;
-    s->owner.class.handle_timeout(s);
+    s->class->handle_timeout(s);
     return 0;
 }
 

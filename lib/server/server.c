@@ -11,16 +11,36 @@
 #include <ostler/error.h>
 
 #include "mixin/inline.h"
+#include "net/socket.h"
+#include "request/stream.h"
+#include "server/receiver.h"
 
 enum { MAX_CONNECTIONS = 65536 };
 
 static_assert(offsetof(struct ostler_server, owner) == 0, "ost_owner_of() relies on it");
 
+/* ostler_server_handle_request() waits for its one request anyway. */
+static bool defers(const struct ostler_server *s)
+{
+    return s->owner.options.defer && s->mixin && !s->one;
+}
+
+static bool takes_requests(const struct ostler_server *s)
+{
+    return s->state == OST_SERVER_SERVING || (s->one && !s->taken);
+}
+
+/* With defer a new connection needs no place yet. */
 bool ost_server_has_room(const struct ostler_server *s)
 {
-    if (s->state != OST_SERVER_SERVING && !(s->one && !s->taken))
+    if (!takes_requests(s) || s->parked >= (size_t)s->owner.options.max_parked)
         return false;
-    return s->running < s->capacity;
+    return defers(s) || (s->running < s->capacity && ost_list_is_empty(&s->waiting));
+}
+
+bool ost_server_has_room_for_datagrams(const struct ostler_server *s)
+{
+    return takes_requests(s) && (!s->mixin || s->queued < (size_t)s->owner.options.queue);
 }
 
 void ost_server_watch_listeners(struct ostler_server *s)
@@ -35,37 +55,37 @@ static void on_ended(struct ost_owner *owner)
     struct ostler_server *s = owner->server;
 
     s->running--;
+    ost_server_fill_places(s);
     ost_server_watch_listeners(s);
     ost_server_check_running(s);
 }
 
 /* owner.freed */
-static void on_freed(struct ost_owner *owner)
+static void on_freed(struct ost_owner *owner, int fd)
 {
-    ost_server_check_stopped(owner->server);
+    struct ostler_server *s = owner->server;
+
+    for (size_t i = 0; fd >= 0 && i < s->listener_count; i++)
+        if (s->listeners[i].fd == fd)
+            ost_receiver_release(&s->listeners[i]);
+    ost_server_check_stopped(s);
 }
 
-static void refuse(struct ostler_request *r, int error)
+static void count(struct ostler_server *s)
 {
-    ost_request_blame(r, OSTLER_CLOSE_REFUSED, error);
+    s->accepted++;
+    s->taken = true;
+}
+
+/* Does the server want it? If not, it is closed. */
+static bool verify(struct ostler_server *s, struct ostler_request *r)
+{
+    count(s);
+    if (ost_request_class(r)->verify_request(s, r))
+        return true;
+    ost_request_blame(r, OSTLER_CLOSE_REFUSED, 0);
     ost_request_close(r);
-}
-
-/* verify and process r. 0, or -errno when it could not be processed. */
-static int take_on(struct ostler_server *s, struct ostler_request *r)
-{
-    int error;
-
-    if (!s->owner.class.verify_request(s, r)) {
-        refuse(r, 0);
-        return 0;
-    }
-    error = s->owner.class.process_request(s, r);
-    if (error < 0) {
-        s->owner.class.handle_error(s, r, error);
-        refuse(r, error);
-    }
-    return error;
+    return false;
 }
 
 int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_address *peer)
@@ -77,15 +97,38 @@ int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_addres
         close(fd);
         return error;
     }
-    r->counted = true;
-    s->running++;
-    s->accepted++;
-    s->taken = true;
-    s->elsewhere = false;
-    error = take_on(s, r);
+    if (!verify(s, r))
+        return 0;
+    if (defers(s)) {
+        s->parked++;
+        ost_park(OST_CONTAINER(r, struct ost_stream, request));
+        return 0;
+    }
+    error = ost_server_place(s, r);
     if (error == -EAGAIN)
         return -ENOMEM; /* which for get_request means that none is waiting */
     return error == -ENOMEM || error == -EMFILE || error == -ENFILE ? error : 0;
+}
+
+void ost_server_admit_packet(struct ostler_server *s, struct ostler_request *r)
+{
+    if (verify(s, r))
+        ost_server_place(s, r);
+}
+
+void ost_server_admit_datagram(struct ostler_server *s, struct ostler_request *r)
+{
+    const struct ostler_server_class *class = ost_request_class(r);
+    int error;
+
+    count(s);
+    if (class->verify_request(s, r)) {
+        error = class->process_request(s, r);
+        if (error < 0)
+            class->handle_error(s, r, error);
+    }
+    class->shutdown_request(s, r);
+    class->close_request(s, r);
 }
 
 /* Listeners for one address: two for a "*". */
@@ -107,6 +150,65 @@ static int add_listeners(struct ostler_server *s, const struct ostler_address *a
     return 0;
 }
 
+static const char *adopt_problem(int error)
+{
+    switch (-error) {
+    case EBADF:
+        return "it is not open";
+    case ENOTSOCK:
+        return "it is no socket";
+    case EISCONN:
+        return "it is a connection; a listening or bound socket is needed";
+    case EDESTADDRREQ:
+        return "it is not bound to an address";
+    case EPROTONOSUPPORT:
+        return "it is a socket of a kind other than TCP, UDP, Unix stream and Unix datagram";
+    default:
+        return ostler_strerror(error);
+    }
+}
+
+/* A listener for a socket that is there already. */
+static int add_inherited(struct ostler_server *s, int fd)
+{
+    struct ost_listener *l = &s->listeners[s->listener_count];
+    struct ostler_address address;
+    int error = ost_socket_adopt(fd, &address);
+
+    for (size_t i = 0; i < s->listener_count && error == 0; i++)
+        if (s->listeners[i].borrowed && s->listeners[i].inherited == fd)
+            error = -EALREADY;
+    if (error < 0) {
+        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: cannot listen on fd:%d: %s", s->name, fd,
+                         adopt_problem(error));
+        return error;
+    }
+    error = add_listeners(s, &address);
+    if (error < 0)
+        return error;
+    l->borrowed = true;
+    l->inherited = fd;
+    return 0;
+}
+
+/* Is there a handler, and a class, for addresses of that kind? */
+static int check_kind(struct ostler_server *s, const char *text, unsigned kind)
+{
+    const struct ostler_server_options *o = &s->owner.options;
+    const char *problem = NULL;
+
+    if (!ost_class_suits(o->server_class, kind))
+        problem = "the server class is for another kind of address";
+    else if (!o->stream && ost_kind_is_datagram(kind) && !o->datagram)
+        problem = "there is no .datagram handler for it";
+    else if (!o->stream && !ost_kind_is_datagram(kind) && !o->conn)
+        problem = "there is no .conn handler for it";
+    if (!problem)
+        return 0;
+    ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: cannot listen on %s: %s", s->name, text, problem);
+    return -EINVAL;
+}
+
 static int add_address(struct ostler_server *s, const char *text)
 {
     struct ostler_address *address;
@@ -117,7 +219,9 @@ static int add_address(struct ostler_server *s, const char *text)
                    ostler_address_problem(text));
     if (error < 0)
         return error;
-    error = add_listeners(s, address);
+    error = address->kind == OST_INHERITED ? add_inherited(s, address->as.fd) : add_listeners(s, address);
+    if (error == 0)
+        error = check_kind(s, text, s->listeners[s->listener_count - 1].address.kind);
     ostler_address_free(address);
     return error;
 }
@@ -144,7 +248,7 @@ static int open_mixin(struct ostler_server *s)
     const struct ostler_server_options *options = &s->owner.options;
     int capacity;
 
-    if (options->conn) {
+    if (!options->stream) {
         s->capacity = options->max_requests ? (size_t)options->max_requests : MAX_CONNECTIONS;
         return 0;
     }
@@ -165,19 +269,23 @@ static int open_mixin(struct ostler_server *s)
 
 static int open_server(struct ostler_server *s, const struct ostler_server_options *options)
 {
-    int error = ost_class_flatten(&s->owner.class, s->owner.options.server_class);
+    int error = ost_class_flatten(s->owner.classes, s->owner.options.server_class);
 
     if (error < 0)
         ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: the server class has too many ancestors",
                          s->name);
     if (error == 0)
         error = ost_listeners_new(s, options);
-    if (error == 0)
+    if (error == 0) {
+        s->class = &s->owner.classes[s->listeners[0].address.kind];
         error = open_mixin(s);
+    }
     if (error == 0)
-        error = s->owner.class.bind(s);
+        error = s->class->bind(s);
     if (error == 0)
-        error = s->owner.class.activate(s);
+        error = s->class->activate(s);
+    for (size_t i = 0; error == 0 && i < s->listener_count; i++)
+        s->listeners[i].borrowed = false;
     /* Pointers of the caller's that need not live on. */
     s->owner.options.address = NULL;
     s->owner.options.addresses = NULL;
@@ -194,8 +302,12 @@ static int init(struct ostler_server *s, const struct ostler_server_options *opt
     s->owner.ended = on_ended;
     s->owner.freed = on_freed;
     s->owner.options = *options;
-    s->owner.class = ostler_tcp_server;
+    s->owner.parked = ost_server_on_parked;
+    s->owner.ready = ost_server_on_ready;
+    ost_class_flatten(s->owner.classes, NULL);
+    s->class = &s->owner.classes[OST_TCP];
     ost_list_init(&s->owner.requests);
+    ost_list_init(&s->waiting);
     s->name = strdup(name);
     if (!s->name)
         return -ENOMEM;
@@ -307,6 +419,20 @@ bool ostler_server_is_stopping(const struct ostler_server *s)
 size_t ostler_server_active(const struct ostler_server *s)
 {
     return s ? s->running : 0;
+}
+
+size_t ostler_server_waiting(const struct ostler_server *s)
+{
+    return s ? s->parked + s->queued : 0;
+}
+
+unsigned long long ostler_server_dropped(const struct ostler_server *s)
+{
+    unsigned long long n = s ? atomic_load(&s->owner.refused) : 0;
+
+    for (size_t i = 0; s && i < s->listener_count; i++)
+        n += ost_receiver_drops(&s->listeners[i]);
+    return n;
 }
 
 unsigned long long ostler_server_accepted(const struct ostler_server *s)

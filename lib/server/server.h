@@ -1,8 +1,8 @@
 /* The server's inside.
  *
- *   listener ready ─> get_request ─> verify_request ─> process_request ─> mix-in or conn
- *                                                  (places: running < capacity)
- *   request ended ─> the place is free, listeners watch again
+ *   listener ready ─> get_request ─> verify_request ─> place ─> process_request ─> mix-in, conn or datagram
+ *                                          └─(defer)─> parked ─(input)─┘ └─(OSTLER_PARK)─> parked
+ *   request ended ─> the place is free: for those that wait for one, then listeners watch again
  *
  * States: NEW ─start─> SERVING ─stop─> STOPPING ─(no request left, or given up)─> STOPPED.
  * Everything is the reactor's thread's, but for what stands under lock. */
@@ -25,13 +25,19 @@ struct ostler_server {
     struct ost_owner owner; /* first: see ost_owner_of() */
     struct ostler_reactor *own_reactor;
     char *name;
+    const struct ostler_server_class *class; /* of the first address: what is called once */
     const struct ostler_mixin *mixin; /* NULL: evented */
     void *mixin_state;
     struct ost_listener *listeners;
     size_t listener_count;
 
     enum ost_server_state state;
-    size_t running, capacity;
+    size_t running, capacity; /* those that have a place, and how many there are */
+    struct ost_list waiting;  /* for a place: datagrams, and connections that were parked */
+    size_t queued;            /* how many of them are datagrams */
+    size_t parked;            /* connections that wait, for a place or for input */
+    bool filling;             /* places are being given to those that wait */
+    unsigned streak;          /* places given to those that wait, since a listener was asked */
     unsigned long long accepted;
     size_t running_before; /* ostler_server_handle_request(): running, when it began */
     bool one;       /* … accepts no more than one */
@@ -61,18 +67,45 @@ struct ostler_server {
 int ost_options_check(struct ostler_server_options *out, const struct ostler_server_options *options,
                       const char **problem);
 
-/* Fill every slot of *out from class and its ancestors. -ELOOP. */
+/* Fill every slot of the OST_KINDS classes at out from class and its ancestors, and what is
+ * left from the kind's own. -ELOOP. */
 int ost_class_flatten(struct ostler_server_class *out, const struct ostler_server_class *class);
+
+/* May a server of class have addresses of that kind? */
+bool ost_class_suits(const struct ostler_server_class *class, unsigned kind);
 
 /* Make room for the listeners of all addresses. -EINVAL, -ENOMEM. */
 int ost_listeners_new(struct ostler_server *server, const struct ostler_server_options *options);
+
+/* bind, activate and close of all classes, listener for listener. */
+int ost_bind_server(struct ostler_server *server);
+int ost_activate_server(struct ostler_server *server);
+void ost_close_server(struct ostler_server *server);
 
 /* Take in an accepted connection. Consumes fd. 0, or -errno when it had to be dropped for
  * lack of memory, descriptors, stacks, threads or processes. */
 int ost_server_admit(struct ostler_server *server, int fd, const struct ostler_address *peer);
 
-/* May another request be accepted now? */
+/* Take in a datagram, as a stream: it runs now, or waits for a place. */
+void ost_server_admit_packet(struct ostler_server *server, struct ostler_request *request);
+
+/* Take in a datagram, evented: it is over afterwards. */
+void ost_server_admit_datagram(struct ostler_server *server, struct ostler_request *request);
+
+/* May another connection, or a batch of datagrams, be taken in now? */
 bool ost_server_has_room(const struct ostler_server *server);
+bool ost_server_has_room_for_datagrams(const struct ostler_server *server);
+
+/* Places (places.c): let request have one, now or later; 0, or -errno when it could not be
+ * processed and was closed. */
+int ost_server_place(struct ostler_server *server, struct ostler_request *request);
+
+/* Give free places to those that wait; once cut off, places or not. */
+void ost_server_fill_places(struct ostler_server *server);
+
+/* owner.parked and owner.ready */
+void ost_server_on_parked(struct ost_owner *owner, struct ostler_request *request);
+void ost_server_on_ready(struct ost_owner *owner, struct ostler_request *request);
 
 /* Watch the listeners, or don't, as there is room. */
 void ost_server_watch_listeners(struct ostler_server *server);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "mixin/inline.h"
+#include "server/receiver.h"
 #include "server/server.h"
 
 enum { GRACE_MS = 250, HOLDERS_LOGGED = 10 };
@@ -53,6 +55,14 @@ void ost_server_check_running(struct ostler_server *s)
     }
 }
 
+/* Datagrams that have arrived are to be answered. */
+static void take_rest(struct ostler_server *s)
+{
+    for (size_t i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].receiver && s->listeners[i].fd >= 0)
+            ost_receiver_take_rest(&s->listeners[i]);
+}
+
 /* Close the listeners and let every request end. */
 static void begin(struct ostler_server *s)
 {
@@ -61,26 +71,34 @@ static void begin(struct ostler_server *s)
 
     s->state = OST_SERVER_STOPPING;
     atomic_store(&s->owner.stopping, true);
-    s->owner.class.close(s);
+    take_rest(s);
+    s->class->close(s);
     if (ost_list_is_empty(&s->stoppable.node)) /* handle_request()'s threads: a run waits for them too */
         ost_list_append(&r->stoppables, &s->stoppable.node);
     ost_timer_set(&s->stop_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.stop_timeout_ms));
+    s->filling = true; /* as in cut_off() */
     OST_LIST_EACH(node, next, &s->owner.requests) {
         struct ostler_request *request = OST_CONTAINER(node, struct ostler_request, node);
 
         if (!is_outgoing(request))
             ost_request_stop(request);
     }
+    s->filling = false;
+    ost_server_fill_places(s);
     ost_server_check_running(s);
     ost_server_check_stopped(s);
 }
 
+/* Those that wait for a place are let in: they have only to be told. */
 static void cut_off(struct ostler_server *s)
 {
     struct ost_list *node, *next;
 
+    s->filling = true; /* not yet: a request that fails is freed, and might be the next one here */
     OST_LIST_EACH(node, next, &s->owner.requests)
         ost_request_cancel(OST_CONTAINER(node, struct ostler_request, node));
+    s->filling = false;
+    ost_server_fill_places(s);
 }
 
 /* End by force what can be, and wait for it a last time. False: there is nothing. */
@@ -97,7 +115,7 @@ static bool kill_all(struct ostler_server *s)
         if (s->mixin->kill(s->mixin_state, r) < 0)
             continue;
         s->killed = true;
-        ostler_address_text(&r->peer, peer, sizeof(peer));
+        ostler_address_text(r->peer, peer, sizeof(peer));
         ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING,
                          "%s: %s: its handler still ran although it was cut off, and was killed", s->name, peer);
     }
@@ -116,7 +134,7 @@ static void give_up(struct ostler_server *s)
     OST_LIST_EACH(node, next, &s->owner.requests) {
         if (logged++ >= HOLDERS_LOGGED)
             break;
-        ostler_address_text(&OST_CONTAINER(node, struct ostler_request, node)->peer, peer, sizeof(peer));
+        ostler_address_text(OST_CONTAINER(node, struct ostler_request, node)->peer, peer, sizeof(peer));
         ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR,
                          "%s: %s: its handler still runs although it was cut off", s->name, peer);
     }
@@ -187,7 +205,7 @@ static void on_hook(struct ost_job *job)
 {
     struct ostler_server *s = OST_CONTAINER(job, struct ostler_server, hook);
 
-    s->owner.class.service_actions(s);
+    s->class->service_actions(s);
 }
 
 /* In a child: what it has inherited of us. */
@@ -251,10 +269,11 @@ int ostler_server_abort(struct ostler_server *s)
 }
 
 /* Run what is due for our requests; not for others', since we may be inside a callback
- * of theirs. Threads, while they run, own their requests' jobs. */
-static void run_jobs(struct ostler_server *s)
+ * of theirs. Threads, while they run, own their requests' jobs. Return how many. */
+static int run_jobs(struct ostler_server *s)
 {
     struct ost_list *node, *next;
+    int count = 0;
 
     OST_LIST_EACH(node, next, &s->owner.requests) {
         struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);
@@ -263,12 +282,14 @@ static void run_jobs(struct ostler_server *s)
             continue;
         ost_list_remove(&r->job.node);
         r->job.run(&r->job);
+        count++;
     }
+    return count;
 }
 
 /* End every request, whatever it takes: those on our thread here, those in threads in
- * the mix-in's close, after which what they posted is run, and last what was still
- * discarding input. */
+ * the mix-in's close, after which what they posted is run; what they had parked is finished
+ * inline, and last goes what was still discarding input. */
 static void end_requests(struct ostler_server *s)
 {
     if (s->state < OST_SERVER_STOPPING)
@@ -277,9 +298,11 @@ static void end_requests(struct ostler_server *s)
     cut_off(s);
     if (s->mixin_state)
         s->mixin->close(s->mixin_state);
+    s->mixin = s->mixin ? &ost_inline : NULL;
+    ost_server_fill_places(s);
     ost_post_take(s->owner.reactor);
-    run_jobs(s); /* a fiber's or thread's end, a conn's last callbacks, an inline one's begin */
-    run_jobs(s); /* and that one's end */
+    while (run_jobs(s) > 0) /* a fiber's or thread's end, a conn's last callbacks, an inline one's begin and end */
+        continue;
     cut_off(s);
     assert(ost_list_is_empty(&s->owner.requests)); /* see where it must not be called from */
 }

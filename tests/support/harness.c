@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -298,6 +300,22 @@ static void *serve(void *arg)
     return NULL;
 }
 
+bool harness_is_unix(void)
+{
+    return getenv("OSTLER_KIND") && strcmp(getenv("OSTLER_KIND"), "unix") == 0;
+}
+
+const char *harness_address(void)
+{
+    static _Thread_local char text[OSTLER_ADDRESS_TEXT];
+    static atomic_uint count;
+
+    if (!harness_is_unix())
+        return "tcp:127.0.0.1:0";
+    snprintf(text, sizeof(text), "unix:@ostler-test-%d-%u", (int)getpid(), atomic_fetch_add(&count, 1));
+    return text;
+}
+
 void harness_start(struct harness_server *h, const struct ostler_server_options *options)
 {
     struct ostler_server_options o = *options;
@@ -437,7 +455,19 @@ union socket_address {
     struct sockaddr sa;
     struct sockaddr_in in;
     struct sockaddr_in6 in6;
+    struct sockaddr_un un;
 };
+
+static socklen_t resolve_unix(struct sockaddr_un *un, const char *path)
+{
+    size_t n = strlen(path);
+
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, n);
+    if (*path == '@')
+        un->sun_path[0] = '\0';
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (*path != '@'));
+}
 
 /* The address as the kernel wants it, from its text; a wildcard becomes loopback. */
 static socklen_t resolve(union socket_address *out, const struct ostler_address *address)
@@ -449,6 +479,8 @@ static socklen_t resolve(union socket_address *out, const struct ostler_address 
     ostler_address_text(address, text, sizeof(text));
     is_ipv6 = strncmp(text, "tcp:[", 5) == 0;
     memset(out, 0, sizeof(*out));
+    if (strncmp(text, "unix:", 5) == 0)
+        return resolve_unix(&out->un, text + 5);
     if (is_ipv6) {
         out->in6.sin6_family = AF_INET6;
         out->in6.sin6_port = htons((uint16_t)port);

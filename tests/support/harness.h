@@ -112,6 +112,11 @@ struct harness_server {
     int result; /* of ostler_server_serve_forever() */
 };
 
+/* Where suites that run on several kinds of sockets listen: TCP, or with OSTLER_KIND=unix in
+ * the environment a name of its own in the abstract namespace. */
+const char *harness_address(void);
+bool harness_is_unix(void);
+
 /* Make it, on a reactor of its own, on the calling thread; serve it on another. */
 void harness_start(struct harness_server *h, const struct ostler_server_options *options);
 

@@ -142,12 +142,36 @@ static const struct ostler_stream_handler without_handle = { .setup = greet_hand
 static const struct ostler_stream_handler too_small = { .size = 1, .handle = greet_handle };
 static const struct ostler_conn_handler too_small_conn = { .size = 1 };
 
+static const struct ostler_datagram_handler no_datagram = { 0 };
+static const struct ostler_server_class for_tcp = { .super = &ostler_tcp_server };
+
+static int ignore_datagram(struct ostler_datagram *d)
+{
+    (void)d;
+    return 0;
+}
+
+static const struct ostler_datagram_handler some_datagram = { .on_datagram = ignore_datagram };
+
 static const struct {
     struct ostler_server_options options;
     const char *sentence; /* a part of it */
 } wrong[] = {
-    { { .address = anywhere }, ".stream or .conn" },
-    { { .address = anywhere, .stream = &greet, .conn = &echo_conn }, ".stream or .conn" },
+    { { .address = anywhere }, ".stream, or .conn" },
+    { { .address = anywhere, .stream = &greet, .conn = &echo_conn }, ".stream handler, or .conn" },
+    { { .address = anywhere, .stream = &greet, .datagram = &no_datagram }, ".stream handler, or .conn" },
+    { { .address = anywhere, .datagram = &no_datagram }, ".on_datagram" },
+    { { .address = anywhere, .conn = &echo_conn, .defer = true }, ".defer" },
+    { { .address = "udp:127.0.0.1:0", .conn = &echo_conn }, "no .datagram handler" },
+    { { .address = anywhere, .datagram = &some_datagram }, "no .conn handler" },
+    { { .address = anywhere, .stream = &greet, .server_class = &ostler_udp_server }, "another kind" },
+    { { .address = "unix:@x", .stream = &greet, .server_class = &for_tcp }, "another kind" },
+    { { .address = "fd:-1", .stream = &greet }, "number of an open descriptor" },
+    { { .address = "unix:", .stream = &greet }, "path is missing" },
+    { { .address = anywhere, .stream = &greet, .max_parked = -1 }, "max_parked" },
+    { { .address = anywhere, .stream = &greet, .queue = -1 }, "queue" },
+    { { .address = anywhere, .stream = &greet, .max_packet = 65536 }, "max_packet" },
+    { { .address = anywhere, .stream = &greet, .socket_mode = 01000 }, "socket_mode" },
     { { .address = anywhere, .conn = &echo_conn, .mixin = &ostler_threading }, ".mixin" },
     { { .address = anywhere, .conn = &echo_conn, .mixin = &ostler_fibers }, ".mixin" },
     { { .address = anywhere, .stream = &without_handle }, ".handle" },

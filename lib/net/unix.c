@@ -1,0 +1,220 @@
+/* Whether the socket behind a file is alive is asked by connect(2) with a datagram socket:
+ * the kernel answers ECONNREFUSED when no socket is bound to the file, EPROTOTYPE when one
+ * of another type is, and neither listener nor datagram socket sees anything of it. */
+#include "net/unix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "net/socket.h"
+
+enum { TRIES = 100 };
+
+/* The directory that address lies in, open; and its name there. */
+struct place {
+    int directory;
+    const char *name;
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of the directory, with its last slash */
+};
+
+static int open_place(struct place *p, const struct ostler_address *address)
+{
+    const char *path = address->as.un.sun_path, *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) + 1 : 0;
+
+    memcpy(p->path, path, n);
+    p->path[n] = '\0';
+    p->name = path + n;
+    if (!*p->name)
+        return -EISDIR;
+    p->directory = open(n ? p->path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return p->directory < 0 ? -errno : 0;
+}
+
+/* Bind fd to name in the place. A name that makes the path too long is reached through
+ * the directory's descriptor (proc(5)). */
+static int bind_in(const struct place *p, int fd, const char *name)
+{
+    struct ostler_address a = { .kind = OST_UNIX_STREAM, .as.un.sun_family = AF_UNIX };
+    int n = snprintf(a.as.un.sun_path, sizeof(a.as.un.sun_path), "%s%s", p->path, name);
+
+    if ((size_t)n >= sizeof(a.as.un.sun_path))
+        snprintf(a.as.un.sun_path, sizeof(a.as.un.sun_path), "/proc/self/fd/%d/%s", p->directory, name);
+    a.length = sizeof(a.as.un);
+    return ost_socket_bind_to(fd, &a);
+}
+
+static int bind_temporary(struct ost_unix_file *file, const struct place *p, int fd)
+{
+    int error = -EADDRINUSE;
+
+    for (int i = 0; i < TRIES && error == -EADDRINUSE; i++) {
+        uint32_t number;
+
+        if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+            return -errno;
+        snprintf(file->temporary, sizeof(file->temporary), ".ost%08x", (unsigned)number);
+        error = bind_in(p, fd, file->temporary);
+    }
+    if (error < 0)
+        file->temporary[0] = '\0';
+    return error;
+}
+
+/* Set the mode and remember which file it is. */
+static int finish(struct ost_unix_file *file, const struct place *p, unsigned mode)
+{
+    struct stat made;
+
+    if (mode && fchmodat(p->directory, file->temporary, mode, 0) < 0)
+        return -errno;
+    if (fstatat(p->directory, file->temporary, &made, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    file->device = made.st_dev;
+    file->inode = made.st_ino;
+    return 0;
+}
+
+static int bind_in_place(struct ost_unix_file *file, const struct place *p, int fd, unsigned mode)
+{
+    int error = bind_temporary(file, p, fd);
+
+    if (error < 0)
+        return error;
+    error = finish(file, p, mode);
+    if (error < 0)
+        unlinkat(p->directory, file->temporary, 0);
+    return error;
+}
+
+int ost_unix_bind(struct ost_unix_file *file, const struct ostler_address *address, unsigned mode)
+{
+    struct place place;
+    int fd, error = open_place(&place, address);
+
+    if (error < 0)
+        return error;
+    fd = ost_socket_open(address, 0);
+    error = fd < 0 ? fd : bind_in_place(file, &place, fd, mode);
+    close(place.directory);
+    if (error < 0) {
+        if (fd >= 0)
+            close(fd);
+        return error;
+    }
+    file->maker = getpid();
+    return fd;
+}
+
+/* 0 when the socket of the file is dead; -EADDRINUSE when it is not; or another -errno. */
+static int check_dead(const struct ostler_address *address)
+{
+    struct ostler_address probe = *address;
+    int fd, error;
+
+    probe.kind = OST_UNIX_DATAGRAM;
+    error = ost_socket_connect(&fd, &probe);
+    if (error == 0)
+        close(fd);
+    if (error == -ECONNREFUSED)
+        return 0;
+    return error == -EACCES || error == -ENOENT ? error : -EADDRINUSE;
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Change places with the dead file, and look what it was: somebody may have come first. */
+static int replace(const char *temporary, const struct place *p, const struct stat *dead)
+{
+    struct stat taken;
+
+    if (renameat2(p->directory, temporary, p->directory, p->name, RENAME_EXCHANGE) < 0) {
+        if (errno != EINVAL) /* the filesystem cannot exchange */
+            return -errno;
+        return renameat(p->directory, temporary, p->directory, p->name) < 0 ? -errno : 0;
+    }
+    if (fstatat(p->directory, temporary, &taken, AT_SYMLINK_NOFOLLOW) == 0 && is_same(&taken, dead))
+        return unlinkat(p->directory, temporary, 0) < 0 ? -errno : 0;
+    if (renameat2(p->directory, temporary, p->directory, p->name, RENAME_EXCHANGE) < 0)
+        return -errno;
+    return -EADDRINUSE;
+}
+
+/* Something has the name already. */
+static int take_over(const char *temporary, const struct place *p, const struct ostler_address *address)
+{
+    struct stat there;
+    int error;
+
+    if (fstatat(p->directory, p->name, &there, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    if (!S_ISSOCK(there.st_mode))
+        return -EEXIST;
+    error = check_dead(address);
+    return error < 0 ? error : replace(temporary, p, &there);
+}
+
+/* Take the name if nothing has it. */
+static int take_free(const char *temporary, const struct place *p)
+{
+    if (renameat2(p->directory, temporary, p->directory, p->name, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL) /* the filesystem cannot do that */
+        return -errno;
+    if (linkat(p->directory, temporary, p->directory, p->name, 0) < 0)
+        return -errno;
+    return unlinkat(p->directory, temporary, 0) < 0 ? -errno : 0;
+}
+
+static int take_name(const char *temporary, const struct place *p, const struct ostler_address *address)
+{
+    int error = -ENOENT;
+
+    for (int i = 0; i < TRIES && error == -ENOENT; i++) { /* what was there has gone meanwhile */
+        error = take_free(temporary, p);
+        if (error == -EEXIST)
+            error = take_over(temporary, p, address);
+    }
+    return error;
+}
+
+int ost_unix_publish(struct ost_unix_file *file, const struct ostler_address *address)
+{
+    struct place place;
+    int error;
+
+    if (!file->temporary[0])
+        return 0;
+    error = open_place(&place, address);
+    if (error < 0)
+        return error;
+    error = take_name(file->temporary, &place, address);
+    if (error == 0)
+        file->temporary[0] = '\0';
+    close(place.directory);
+    return error;
+}
+
+void ost_unix_remove(struct ost_unix_file *file, const struct ostler_address *address)
+{
+    struct stat ours = { .st_dev = file->device, .st_ino = file->inode }, there;
+    struct place place;
+    const char *name;
+
+    if (file->maker != getpid() || open_place(&place, address) < 0)
+        return;
+    name = file->temporary[0] ? file->temporary : place.name;
+    if (fstatat(place.directory, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && is_same(&there, &ours))
+        unlinkat(place.directory, name, 0);
+    close(place.directory);
+    file->maker = 0;
+}

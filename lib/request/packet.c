@@ -1,0 +1,127 @@
+/* The channel of a datagram: a stream whose input is there from the beginning, and
+ * whose output leaves in one piece at the end. It never waits. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/batch.h"
+#include "request/stream.h"
+
+struct ost_packet {
+    struct ost_origin origin;
+    bool silent; /* there is to be no reply */
+    char *out;
+    size_t count, size;
+};
+
+void ost_packet_free(struct ost_packet *p)
+{
+    if (p)
+        free(p->out);
+    free(p);
+}
+
+void ost_packet_silence(struct ost_packet *p)
+{
+    p->silent = true;
+}
+
+/* What the line buffer of a connection holds is all there is of a datagram. */
+static int fill(struct ost_stream *s, const struct ost_batch *batch, int index)
+{
+    size_t n = ost_batch_length(batch, index);
+
+    s->packet = calloc(1, sizeof(*s->packet));
+    s->in = malloc(n ? n : 1);
+    if (!s->packet || !s->in)
+        return -ENOMEM;
+    memcpy(s->in, ost_batch_data(batch, index), n);
+    s->in_count = n;
+    ost_batch_origin(batch, index, &s->packet->origin);
+    return 0;
+}
+
+int ost_packet_new(struct ostler_request **out, struct ost_owner *owner, int fd, const struct ost_batch *batch,
+                   int index)
+{
+    struct ostler_request *r;
+    struct ost_stream *s;
+    int error = ost_stream_new(&r, owner, fd, ost_batch_peer(batch, index));
+
+    if (error < 0)
+        return error;
+    s = OST_CONTAINER(r, struct ost_stream, request);
+    s->channel = &ost_packet_channel;
+    r->datagram = r->eof = r->peer_done = true;
+    r->cut = ost_batch_was_cut(batch, index);
+    r->bytes_in = ost_batch_length(batch, index);
+    error = fill(s, batch, index);
+    if (error < 0)
+        ost_request_close_now(r);
+    else
+        *out = r;
+    return error;
+}
+
+static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
+{
+    (void)buffer;
+    (void)n;
+    return atomic_load(&s->request.cancelled) ? -ECANCELED : 0;
+}
+
+static int grow(struct ost_packet *p, size_t size)
+{
+    size_t doubled = p->size * 2 > 512 ? p->size * 2 : 512;
+    char *out;
+
+    if (size <= p->size)
+        return 0;
+    size = size > doubled ? size : doubled;
+    out = realloc(p->out, size);
+    if (!out)
+        return -ENOMEM;
+    p->out = out;
+    p->size = size;
+    return 0;
+}
+
+static int append(struct ost_stream *s, const void *data, size_t n)
+{
+    struct ost_packet *p = s->packet;
+    int error;
+
+    if (atomic_load(&s->request.cancelled))
+        return -ECANCELED;
+    if (n > OST_MAX_REPLY - p->count)
+        return -EMSGSIZE;
+    error = grow(p, p->count + n);
+    if (error < 0)
+        return error;
+    memcpy(p->out + p->count, data, n);
+    p->count += n;
+    return 0;
+}
+
+static int half_close(struct ost_stream *s)
+{
+    (void)s; /* that nothing more is written is known (s->shut) */
+    return 0;
+}
+
+/* A reply that cannot be sent is lost, as datagrams are, and counted. */
+static void finish(struct ost_stream *s)
+{
+    struct ostler_request *r = &s->request;
+    struct ost_packet *p = s->packet;
+
+    ostler_stream_flush(&s->base); /* into the packet */
+    if (p->silent || atomic_load(&r->cancelled))
+        return;
+    if (ost_packet_send(r->watch.fd, r->peer, &p->origin, p->out, p->count) < 0)
+        atomic_fetch_add(&r->owner->refused, 1);
+    else
+        r->bytes_out += p->count;
+}
+
+const struct ost_channel ost_packet_channel = { receive, append, half_close, finish };

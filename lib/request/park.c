@@ -1,0 +1,79 @@
+/* Parked: a connection that waits on the reactor for input, and holds nothing but itself
+ * meanwhile: no thread, child or fiber, and no buffers. There are two kinds: those whose
+ * handler returned OSTLER_PARK, and, with defer, new ones whose handler has not begun.
+ *
+ *   mix-in ─(OSTLER_PARK)─> owner->parked ─┐
+ *   accept ─(defer)────────────────────────┴─> ost_park ─(input, time, stop)─> owner->ready ─> mix-in
+ *
+ * Thread: the reactor's. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "request/stream.h"
+
+void ost_unpark(struct ost_stream *s, int error)
+{
+    struct ostler_request *r = &s->request;
+
+    if (!s->parked)
+        return;
+    s->parked = false;
+    s->ended = error;
+    s->drained = false; /* there is something to receive */
+    ost_watch_set(&r->watch, 0);
+    ost_timer_set(&r->timer, r->owner->reactor, OST_NEVER);
+    r->owner->ready(r->owner, r);
+}
+
+/* Has the peer of a connection whose handler has not begun left without a word? */
+static bool has_left(const struct ost_stream *s)
+{
+    char byte;
+    ssize_t n = s->set_up ? 1 : recv(s->request.watch.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+static void on_input(struct ost_watch *watch, unsigned what)
+{
+    struct ost_stream *s = OST_CONTAINER(watch, struct ost_stream, request.watch);
+    struct ostler_reactor *reactor = watch->reactor;
+
+    (void)what;
+    ost_unpark(s, has_left(s) ? -ECONNRESET : 0);
+    ost_reactor_settle(reactor);
+}
+
+static void on_due(struct ost_timer *timer)
+{
+    ost_unpark(OST_CONTAINER(timer, struct ost_stream, request.timer), -ETIMEDOUT);
+}
+
+static void free_buffers(struct ost_stream *s)
+{
+    free(s->in);
+    free(s->out); /* it was flushed */
+    s->in = s->out = NULL;
+    s->in_used = s->in_count = 0;
+}
+
+void ost_park(struct ost_stream *s)
+{
+    struct ostler_request *r = &s->request;
+    int error = 0;
+
+    s->parked = true;
+    if (s->in_used < s->in_count || atomic_load(&r->stopping)) {
+        ost_unpark(s, 0);
+        return;
+    }
+    free_buffers(s);
+    r->watch.ready = on_input;
+    r->timer.fire = on_due;
+    error = ost_watch_set(&r->watch, OST_READ);
+    if (error < 0)
+        ost_unpark(s, error);
+    else
+        ost_timer_set(&r->timer, r->owner->reactor, ost_wait_due(s));
+}

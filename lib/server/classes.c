@@ -1,0 +1,114 @@
+/* The four server classes: tables that share what is the same for all. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "net/batch.h"
+#include "net/socket.h"
+#include "request/conn.h"
+#include "request/stream.h"
+#include "server/receiver.h"
+#include "server/server.h"
+
+static int accept_tcp(struct ostler_server *s, int listener, struct ostler_address *peer)
+{
+    int fd = ost_socket_accept(listener, peer);
+
+    if (fd >= 0 && s->owner.options.disable_nagle)
+        ost_socket_set_nodelay(fd); /* fails only when the peer is gone already */
+    return fd;
+}
+
+static int accept_unix(struct ostler_server *s, int listener, struct ostler_address *peer)
+{
+    (void)s;
+    return ost_socket_accept(listener, peer);
+}
+
+static int receive_datagrams(struct ostler_server *s, int listener, struct ostler_address *peer)
+{
+    (void)peer; /* each datagram has one of its own */
+    for (size_t i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].fd == listener && s->listeners[i].receiver)
+            return ost_batch_receive(s->listeners[i].receiver->batch, listener, s->one ? 1 : OST_BATCH);
+    return -EBADF;
+}
+
+static bool verify_request(struct ostler_server *s, const struct ostler_request *r)
+{
+    (void)s;
+    (void)r;
+    return true;
+}
+
+/* Hand it to the mix-in. */
+static int process_stream(struct ostler_server *s, struct ostler_request *r)
+{
+    int error = s->mixin->process(s->mixin_state, r);
+
+    s->elsewhere = error == 0 && !OST_CONTAINER(r, struct ost_stream, request)->parker;
+    return error;
+}
+
+static int process_connection(struct ostler_server *s, struct ostler_request *r)
+{
+    if (s->mixin)
+        return process_stream(s, r);
+    ost_conn_start(r);
+    return 0;
+}
+
+static int process_datagram(struct ostler_server *s, struct ostler_request *r)
+{
+    return s->mixin ? process_stream(s, r) : ost_datagram_run(r);
+}
+
+static int finish_request(struct ostler_server *s, struct ostler_request *r)
+{
+    (void)s;
+    return ost_stream_run(OST_CONTAINER(r, struct ost_stream, request));
+}
+
+static void shutdown_connection(struct ostler_server *s, struct ostler_request *r)
+{
+    (void)s;
+    shutdown(r->watch.fd, SHUT_WR);
+}
+
+static void close_connection(struct ostler_server *s, struct ostler_request *r)
+{
+    (void)s;
+    close(r->watch.fd);
+}
+
+/* The descriptor of a datagram is the listener's. */
+static void leave_request(struct ostler_server *s, struct ostler_request *r)
+{
+    (void)s;
+    (void)r;
+}
+
+static void do_nothing(struct ostler_server *s)
+{
+    (void)s;
+}
+
+/* What all classes have in common. */
+#define SHARED                                                                                                      \
+    .bind = ost_bind_server, .activate = ost_activate_server, .verify_request = verify_request,                      \
+    .finish_request = finish_request, .handle_error = ost_log_error, .handle_timeout = do_nothing,                  \
+    .service_actions = do_nothing, .close = ost_close_server
+
+#define CONNECTIONS                                                                                                 \
+    SHARED, .process_request = process_connection, .shutdown_request = shutdown_connection,                         \
+            .close_request = close_connection
+
+#define DATAGRAMS                                                                                                   \
+    SHARED, .get_request = receive_datagrams, .process_request = process_datagram,                                  \
+            .shutdown_request = leave_request, .close_request = leave_request
+
+const struct ostler_server_class ostler_tcp_server = { .name = "tcp", CONNECTIONS, .get_request = accept_tcp };
+const struct ostler_server_class ostler_udp_server = { .name = "udp", DATAGRAMS };
+const struct ostler_server_class ostler_unix_stream_server = {
+    .name = "unix", CONNECTIONS, .get_request = accept_unix
+};
+const struct ostler_server_class ostler_unix_datagram_server = { .name = "unixgram", DATAGRAMS };

@@ -1,0 +1,132 @@
+/* Places: at most capacity requests run at once. Whoever comes when none is free waits:
+ * connections in the kernel, since the listeners are not watched then; datagrams, which the
+ * kernel would drop, and connections that were parked, in a list, in the order in which
+ * they came. That they are many must not keep new connections out: every now and then a
+ * place is offered to the listeners first. */
+#include <errno.h>
+
+#include "request/stream.h"
+#include "server/server.h"
+
+enum { MAX_STREAK = 16 };
+
+static struct ost_stream *stream_of(struct ostler_request *r)
+{
+    return OST_CONTAINER(r, struct ost_stream, request);
+}
+
+/* Once cut off there is no more to run than a few lines each: places don't matter, but for
+ * children, who are limited in any case. */
+static bool is_full(const struct ostler_server *s)
+{
+    return s->running >= s->capacity && !(s->cut_off && !(s->mixin && s->mixin->kill));
+}
+
+static void close_refused(struct ostler_request *r, int error)
+{
+    ost_request_blame(r, OSTLER_CLOSE_REFUSED, error);
+    ost_request_close(r);
+}
+
+/* Take a place and run. */
+static int run(struct ostler_server *s, struct ostler_request *r)
+{
+    const struct ostler_server_class *class = ost_request_class(r);
+    int error;
+
+    r->counted = true;
+    s->running++;
+    s->elsewhere = false;
+    error = class->process_request(s, r);
+    if (error < 0) {
+        class->handle_error(s, r, error);
+        close_refused(r, error);
+    }
+    return error;
+}
+
+static void enqueue(struct ostler_server *s, struct ostler_request *r)
+{
+    ost_list_append(&s->waiting, &r->job.node);
+    if (r->datagram)
+        s->queued++;
+    else
+        s->parked++;
+}
+
+static struct ostler_request *dequeue(struct ostler_server *s)
+{
+    struct ost_list *node = ost_list_take(&s->waiting);
+    struct ostler_request *r;
+
+    if (!node)
+        return NULL;
+    r = OST_CONTAINER(node, struct ostler_request, job.node);
+    if (r->datagram)
+        s->queued--;
+    else
+        s->parked--;
+    return r;
+}
+
+int ost_server_place(struct ostler_server *s, struct ostler_request *r)
+{
+    if (!is_full(s) && ost_list_is_empty(&s->waiting))
+        return run(s, r);
+    enqueue(s, r);
+    return 0;
+}
+
+/* Give the listeners a chance at the next place. */
+static void ask_listeners(struct ostler_server *s)
+{
+    s->streak = 0;
+    for (size_t i = 0; i < s->listener_count && !is_full(s); i++)
+        ost_listener_accept_one(&s->listeners[i]);
+}
+
+void ost_server_fill_places(struct ostler_server *s)
+{
+    struct ostler_request *r;
+
+    if (s->filling)
+        return; /* a request that ends within run() brings us back here */
+    s->filling = true;
+    while (!is_full(s) && !ost_list_is_empty(&s->waiting)) {
+        if (++s->streak > MAX_STREAK)
+            ask_listeners(s);
+        r = is_full(s) ? NULL : dequeue(s);
+        if (r)
+            run(s, r);
+    }
+    s->filling = false;
+}
+
+void ost_server_on_parked(struct ost_owner *owner, struct ostler_request *r)
+{
+    struct ostler_server *s = owner->server;
+
+    r->counted = false;
+    s->running--;
+    s->parked++;
+    ost_park(stream_of(r));
+    ost_server_fill_places(s);
+    ost_server_watch_listeners(s);
+}
+
+/* One whose handler has not begun and has nothing to do is closed as it is. */
+void ost_server_on_ready(struct ost_owner *owner, struct ostler_request *r)
+{
+    struct ostler_server *s = owner->server;
+    struct ost_stream *stream = stream_of(r);
+
+    s->parked--;
+    if (stream->ended && !stream->set_up) {
+        ost_request_blame(r, ost_request_reason(stream->ended), stream->ended);
+        ost_request_close(r);
+    } else {
+        enqueue(s, r);
+        ost_server_fill_places(s);
+    }
+    ost_server_watch_listeners(s);
+}

@@ -1,0 +1,167 @@
+/* Receiving datagrams, in batches, a bounded number of them a wake-up.
+ *
+ *   recvmmsg(2) ─> verify_request ─> process_request ─> on_datagram ─┐ replies gathered
+ *                        │                                        └─> sendmmsg(2)
+ *                        └─> a request of its own ─> place or queue ─> mix-in (its own sendmsg(2))
+ *
+ * When the queue is full, or the socket takes no more replies, nothing is received: the
+ * kernel's buffer holds some more, and what it drops it counts. */
+#include "server/receiver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "net/batch.h"
+#include "net/socket.h"
+#include "request/stream.h"
+#include "server/server.h"
+
+enum { BATCHES = 4, REST_BATCHES = 256, QUIET_MS = 10000 };
+
+int ost_receiver_open(struct ost_listener *l, int fd)
+{
+    struct ostler_server *s = l->server;
+    struct ost_receiver *receiver = calloc(1, sizeof(*receiver));
+    int error;
+
+    if (!receiver)
+        return -ENOMEM;
+    error = ost_batch_new(&receiver->batch, l->address.kind, s->owner.options.max_packet);
+    if (error == 0)
+        error = ost_socket_want_local(fd, &l->address);
+    if (error < 0) {
+        ost_receiver_free(receiver);
+        return error;
+    }
+    ost_datagram_init(&receiver->datagram, &s->owner, fd, receiver->batch);
+    l->receiver = receiver;
+    return 0;
+}
+
+void ost_receiver_free(struct ost_receiver *receiver)
+{
+    if (receiver)
+        ost_batch_free(receiver->batch);
+    free(receiver);
+}
+
+static void flush(struct ost_listener *l)
+{
+    struct ost_receiver *receiver = l->receiver;
+
+    receiver->full = ost_datagram_flush(&l->server->owner, l->fd, receiver->batch) < 0;
+}
+
+/* The next datagram's request. */
+static void admit_packet(struct ost_listener *l, int index)
+{
+    struct ostler_request *r;
+
+    if (ost_packet_new(&r, &l->server->owner, l->fd, l->receiver->batch, index) < 0) {
+        atomic_fetch_add(&l->server->owner.refused, 1);
+        return;
+    }
+    l->receiver->holders++;
+    ost_server_admit_packet(l->server, r);
+}
+
+static void admit(struct ost_listener *l, int index)
+{
+    struct ost_receiver *receiver = l->receiver;
+
+    if (l->server->mixin) {
+        admit_packet(l, index);
+        return;
+    }
+    ost_datagram_select(&receiver->datagram, index);
+    ost_server_admit_datagram(l->server, &receiver->datagram.request);
+}
+
+/* Receive a batch, and take it in. How many there were, or -errno. */
+static int take_batch(struct ost_listener *l)
+{
+    struct ostler_server *s = l->server;
+    struct ostler_address nobody = { .kind = l->address.kind };
+    int n = s->owner.classes[l->address.kind].get_request(s, l->fd, &nobody);
+
+    for (int i = 0; i < n; i++)
+        admit(l, i);
+    flush(l);
+    return n;
+}
+
+/* One line for a time of loss. */
+static void report_drops(struct ost_listener *l)
+{
+    struct ost_receiver *receiver = l->receiver;
+    uint64_t now = ost_reactor_now(l->server->owner.reactor);
+    uint32_t drops;
+
+    if (receiver->reported && now - receiver->reported < QUIET_MS)
+        return;
+    drops = ost_socket_drops(l->fd);
+    if (drops != receiver->drops) {
+        ostler_log_write(ostler_server_log(l->server), OSTLER_LOG_WARNING,
+                         "%s: %u datagrams dropped: they come faster than they are handled", l->server->name,
+                         (unsigned)(drops - receiver->drops));
+        receiver->reported = now;
+    }
+    receiver->drops = drops;
+}
+
+static bool may_receive(const struct ost_listener *l)
+{
+    return !l->receiver->full && l->fd >= 0 && ost_server_has_room_for_datagrams(l->server);
+}
+
+static void take(struct ost_listener *l)
+{
+    int n = OST_BATCH;
+
+    for (int i = 0; i < BATCHES && n == OST_BATCH && may_receive(l); i++)
+        n = take_batch(l);
+    if (n == OST_BATCH && l->fd >= 0)
+        report_drops(l);
+}
+
+void ost_receiver_ready(struct ost_watch *watch, unsigned what)
+{
+    struct ost_listener *l = OST_CONTAINER(watch, struct ost_listener, watch);
+    struct ostler_reactor *reactor = watch->reactor;
+
+    if (what & OST_WRITE)
+        flush(l);
+    take(l);
+    ost_listener_watch(l);
+    ost_reactor_settle(reactor);
+}
+
+unsigned ost_receiver_wants(const struct ost_listener *l)
+{
+    if (l->receiver->full)
+        return OST_WRITE;
+    return ost_server_has_room_for_datagrams(l->server) ? OST_READ : 0;
+}
+
+/* Without a mix-in everything is answered here; with one, what the queue takes. */
+void ost_receiver_take_rest(struct ost_listener *l)
+{
+    const struct ostler_server *s = l->server;
+
+    for (int i = 0; i < REST_BATCHES && !l->receiver->full; i++)
+        if (s->queued >= (size_t)s->owner.options.queue || take_batch(l) < OST_BATCH)
+            break;
+}
+
+void ost_receiver_release(struct ost_listener *l)
+{
+    l->receiver->holders--;
+    if (l->receiver->closing)
+        ost_listener_close(l);
+}
+
+uint32_t ost_receiver_drops(const struct ost_listener *l)
+{
+    return l->fd >= 0 && l->receiver ? ost_socket_drops(l->fd) : 0;
+}

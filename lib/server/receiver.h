@@ -1,0 +1,37 @@
+/* A receiver: what a listener of datagrams has beside its socket. */
+#ifndef OST_SERVER_RECEIVER_H
+#define OST_SERVER_RECEIVER_H
+
+#include "request/datagram.h"
+#include "server/listener.h"
+
+struct ost_receiver {
+    struct ost_batch *batch;
+    struct ost_datagram datagram; /* evented: the one that is being handled */
+    unsigned holders;   /* requests that will reply through the socket */
+    bool full;          /* replies wait for the socket */
+    bool closing;       /* the socket goes when nobody holds it */
+    uint32_t drops;     /* of the kernel's, as of the last look */
+    uint64_t reported;  /* when they were logged last, ms; 0: never */
+};
+
+/* 0 or -ENOMEM; close it before it is freed. */
+int ost_receiver_open(struct ost_listener *listener, int fd);
+void ost_receiver_free(struct ost_receiver *receiver); /* NULL is fine */
+
+/* The socket is ready. */
+void ost_receiver_ready(struct ost_watch *watch, unsigned what);
+
+/* What to watch for. */
+unsigned ost_receiver_wants(const struct ost_listener *listener);
+
+/* The server stops: take in what has arrived. */
+void ost_receiver_take_rest(struct ost_listener *listener);
+
+/* A request that held the socket has gone. */
+void ost_receiver_release(struct ost_listener *listener);
+
+/* Datagrams that the kernel has dropped. */
+uint32_t ost_receiver_drops(const struct ost_listener *listener);
+
+#endif

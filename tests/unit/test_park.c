@@ -1,0 +1,380 @@
+/* Connections that wait on the reactor: defer, and handlers that return OSTLER_PARK. */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/harness.h"
+
+static const struct {
+    const char *name;
+    const struct ostler_mixin *mixin;
+} ways[] = {
+    { "inline", NULL },
+    { "threading", &ostler_threading },
+    { "fibers", &ostler_fibers },
+    { "forking", &ostler_forking },
+};
+
+enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
+
+/* What the handlers below did, in all. */
+struct deeds {
+    struct harness_event setups, handles, finishes;
+    atomic_int last; /* what handle returned or read last */
+};
+
+/* In memory that children share; one for all tests, which come one after another. */
+static struct deeds *new_deeds(void)
+{
+    static struct deeds *d;
+
+    if (!d)
+        d = harness_share(sizeof(*d));
+    ck_assert_ptr_nonnull(d);
+    harness_event_init(&d->setups);
+    harness_event_init(&d->handles);
+    harness_event_init(&d->finishes);
+    atomic_store(&d->last, 0);
+    return d;
+}
+
+/* Answers one line a call, with how many there were on this connection. */
+struct counter {
+    struct ostler_stream base;
+    int lines;
+};
+
+static struct deeds *deeds_of(struct ostler_stream *s)
+{
+    return ostler_server_user(ostler_stream_server(s));
+}
+
+static int counter_setup(struct ostler_stream *s)
+{
+    harness_raise(&deeds_of(s)->setups);
+    return 0;
+}
+
+static int counter_handle(struct ostler_stream *s)
+{
+    struct counter *self = OSTLER_SELF(s, struct counter, base);
+    char line[128];
+    ssize_t n = ostler_stream_read_line(s, line, sizeof(line));
+    int r;
+
+    atomic_store(&deeds_of(s)->last, (int)n);
+    harness_raise(&deeds_of(s)->handles);
+    if (n <= 0)
+        return (int)n;
+    r = ostler_stream_printf(s, "%d %s", ++self->lines, line);
+    return r < 0 ? r : OSTLER_PARK;
+}
+
+static int counter_finish(struct ostler_stream *s)
+{
+    harness_raise(&deeds_of(s)->finishes);
+    return ostler_stream_write(s, "bye\n", 4);
+}
+
+static const struct ostler_stream_handler counter = {
+    .size = OSTLER_SIZE(struct counter, base),
+    .setup = counter_setup,
+    .handle = counter_handle,
+    .finish = counter_finish,
+};
+
+static struct ostler_server_options options_for(int way, struct deeds *deeds)
+{
+    return (struct ostler_server_options){
+        .address = harness_address(), .stream = &counter, .mixin = ways[way].mixin, .user = deeds
+    };
+}
+
+START_TEST(a_parked_connection_is_handled_again_when_it_speaks)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
+    struct harness_server h;
+    int client;
+
+    harness_start(&h, &options);
+    client = harness_connect(h.server);
+    ck_assert(harness_say(client, "one\n"));
+    ck_assert(harness_expect(client, "1 one\n"));
+    ck_assert(harness_say(client, "two\n"));
+    ck_assert(harness_expect(client, "2 two\n"));
+    shutdown(client, SHUT_WR);
+    ck_assert(harness_expect(client, "bye\n"));
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(harness_count(&deeds->setups), 1);
+    ck_assert_int_eq(harness_count(&deeds->finishes), 1);
+    ck_assert_int_eq(harness_count(&deeds->handles), 3);
+}
+END_TEST
+
+START_TEST(lines_that_came_together_are_all_handled)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
+    struct harness_server h;
+    int client;
+
+    harness_start(&h, &options);
+    client = harness_connect(h.server);
+    ck_assert(harness_say(client, "a\nb\nc\nd"));
+    ck_assert(harness_expect(client, "1 a\n2 b\n3 c\n"));
+    ck_assert(harness_say(client, "e\n"));
+    ck_assert(harness_expect(client, "4 de\n"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+enum { MANY = 200 };
+
+START_TEST(a_few_places_serve_many_kept_alive_connections)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
+    struct harness_server h;
+    static int clients[MANY];
+    char line[32];
+
+    options.max_requests = 4;
+    harness_start(&h, &options);
+    for (int i = 0; i < MANY; i++) {
+        clients[i] = harness_connect(h.server);
+        ck_assert_int_ge(clients[i], 0);
+        ck_assert(harness_say(clients[i], "x\n"));
+        ck_assert(harness_expect(clients[i], "1 x\n"));
+    }
+    for (int round = 2; round < 4; round++) {
+        for (int i = 0; i < MANY; i++)
+            ck_assert(harness_say(clients[i], "y\n"));
+        snprintf(line, sizeof(line), "%d y\n", round);
+        for (int i = 0; i < MANY; i++)
+            ck_assert(harness_expect(clients[i], line));
+    }
+    for (int i = 0; i < MANY; i++)
+        close(clients[i]);
+    ck_assert(harness_wait(&deeds->finishes, MANY));
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+START_TEST(silence_ends_a_parked_connection_and_it_is_finished)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
+    struct harness_server h;
+    int client;
+
+    options.timeout_ms = 50;
+    harness_start(&h, &options);
+    client = harness_connect(h.server);
+    ck_assert(harness_say(client, "one\n"));
+    ck_assert(harness_expect(client, "1 one\nbye\n"));
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(harness_count(&deeds->handles), 1);
+}
+END_TEST
+
+START_TEST(a_stop_lets_parked_connections_see_the_end)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
+    struct harness_server h;
+    int clients[20];
+
+    options.max_requests = 2;
+    harness_start(&h, &options);
+    for (int i = 0; i < 20; i++) {
+        clients[i] = harness_connect(h.server);
+        ck_assert(harness_say(clients[i], "one\n"));
+        ck_assert(harness_expect(clients[i], "1 one\n"));
+    }
+    ck_assert_int_eq(harness_stop(&h), 0);
+    for (int i = 0; i < 20; i++) {
+        ck_assert(harness_expect(clients[i], "bye\n"));
+        ck_assert(harness_expect_end(clients[i]));
+        close(clients[i]);
+    }
+    ck_assert_int_eq(harness_count(&deeds->finishes), 20);
+    ck_assert_int_eq(atomic_load(&deeds->last), 0);
+}
+END_TEST
+
+START_TEST(a_server_is_freed_with_connections_parked)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
+    struct ostler_server *server;
+    int client;
+
+    options.request_timeout_ms = harness_deadline_ms();
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    client = harness_connect(server);
+    ck_assert(harness_say(client, "one\n"));
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert(harness_expect(client, "1 one\n"));
+    ostler_server_free(server);
+    ck_assert_int_eq(harness_count(&deeds->finishes), 1);
+    close(client);
+}
+END_TEST
+
+START_TEST(with_defer_silent_clients_hold_no_place)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
+    struct harness_server h;
+    int silent[50], client;
+
+    options.max_requests = 1;
+    options.defer = true;
+    harness_start(&h, &options);
+    for (int i = 0; i < 50; i++)
+        silent[i] = harness_connect(h.server);
+    client = harness_connect(h.server);
+    ck_assert(harness_say(client, "one\n"));
+    ck_assert(harness_expect(client, "1 one\n"));
+    ck_assert_int_eq(harness_count(&deeds->setups), 1);
+    close(silent[0]); /* without a word: its handler never begins */
+    ck_assert(harness_say(silent[1], "late\n"));
+    ck_assert(harness_expect(silent[1], "1 late\n"));
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(harness_count(&deeds->setups), 2);
+    for (int i = 1; i < 50; i++)
+        close(silent[i]);
+    close(client);
+}
+END_TEST
+
+START_TEST(max_parked_stops_accepting)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
+    struct harness_server h;
+    int first, second;
+
+    options.max_parked = 1;
+    options.defer = true;
+    harness_start(&h, &options);
+    first = harness_connect(h.server);
+    second = harness_connect(h.server);
+    ck_assert(harness_say(second, "two\n"));
+    ck_assert(harness_is_silent(second));
+    close(first);
+    ck_assert(harness_expect(second, "1 two\n"));
+    close(second);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* ---- Many, on eight threads ---- */
+
+enum { CROWD = 5000, SILENT = 300, THREADS = 8, PROMPT_MS = 100 };
+
+static void raise_limit(void)
+{
+    struct rlimit limit;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_uint_gt(limit.rlim_cur, 2 * CROWD + 100);
+}
+
+/* How long an answer takes, in milliseconds, or -1. */
+static long answer_time(int client, const char *answer)
+{
+    uint64_t begun = harness_now_ms();
+
+    if (!harness_say(client, "x\n") || !harness_expect(client, answer))
+        return -1;
+    return (long)(harness_now_ms() - begun);
+}
+
+START_TEST(each_of_five_thousand_idle_connections_is_answered_promptly)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(1, deeds);
+    static int clients[CROWD];
+    struct harness_server h;
+
+    raise_limit();
+    options.max_requests = THREADS;
+    harness_start(&h, &options);
+    for (int i = 0; i < CROWD; i++) {
+        clients[i] = harness_connect(h.server);
+        ck_assert_int_ge(clients[i], 0);
+        ck_assert_int_ge(answer_time(clients[i], "1 x\n"), 0);
+    }
+    ck_assert_uint_le(harness_threads(), THREADS + 4);
+    for (int i = 0; i < CROWD; i += 7) {
+        long ms = answer_time(clients[i * 31 % CROWD], "2 x\n");
+
+        ck_assert_int_ge(ms, 0);
+        ck_assert_int_le(ms, PROMPT_MS * harness_slow());
+    }
+    for (int i = 0; i < CROWD; i++)
+        close(clients[i]);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+START_TEST(three_hundred_silent_clients_hold_up_nobody)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(1, deeds);
+    static int silent[SILENT];
+    struct harness_server h;
+
+    options.max_requests = THREADS;
+    options.defer = true;
+    harness_start(&h, &options);
+    for (int i = 0; i < SILENT; i++)
+        silent[i] = harness_connect(h.server);
+    for (int i = 0; i < 50; i++) {
+        int client = harness_connect(h.server);
+        long ms = answer_time(client, "1 x\n");
+
+        ck_assert_int_ge(ms, 0);
+        ck_assert_int_le(ms, PROMPT_MS * harness_slow());
+        close(client);
+    }
+    for (int i = 0; i < SILENT; i++)
+        close(silent[i]);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("park");
+    TCase *tc = harness_case(suite, "park");
+
+    tcase_add_loop_test(tc, a_parked_connection_is_handled_again_when_it_speaks, 0, WAYS);
+    tcase_add_loop_test(tc, lines_that_came_together_are_all_handled, 0, WAYS);
+    tcase_add_loop_test(tc, a_few_places_serve_many_kept_alive_connections, 0, WAYS);
+    tcase_add_loop_test(tc, silence_ends_a_parked_connection_and_it_is_finished, 0, WAYS);
+    tcase_add_loop_test(tc, a_stop_lets_parked_connections_see_the_end, 0, WAYS);
+    tcase_add_loop_test(tc, a_server_is_freed_with_connections_parked, 0, WAYS);
+    tc = harness_case(suite, "defer");
+    tcase_add_loop_test(tc, with_defer_silent_clients_hold_no_place, 0, WAYS);
+    tcase_add_loop_test(tc, max_parked_stops_accepting, 0, WAYS);
+    tc = harness_case(suite, "crowd");
+    tcase_add_test(tc, each_of_five_thousand_idle_connections_is_answered_promptly);
+    tcase_add_test(tc, three_hundred_silent_clients_hold_up_nobody);
+    return harness_main(suite);
+}
