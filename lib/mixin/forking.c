@@ -271,9 +271,10 @@ static void close_forking(void *state)
 {
     struct forking *f = state;
     uint64_t until = ost_clock_ms() + GRACE_MS;
+    struct ost_list *node;
 
-    while (!ost_list_is_empty(&f->children))
-        await(OST_CONTAINER(f->children.next, struct child, node), until);
+    while ((node = ost_list_take(&f->children)))
+        await(OST_CONTAINER(node, struct child, node), until);
     ost_list_remove(&f->holder.node);
     ost_mixin_leave(OST_CHILDREN);
 }

@@ -105,7 +105,9 @@ int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_addres
         return 0;
     }
     error = ost_server_place(s, r);
-    return error == -ENOMEM || error == -EAGAIN || error == -EMFILE || error == -ENFILE ? -ENOMEM : 0;
+    if (error == -EAGAIN)
+        return -ENOMEM; /* which for get_request means that none is waiting */
+    return error == -ENOMEM || error == -EMFILE || error == -ENFILE ? error : 0;
 }
 
 void ost_server_admit_packet(struct ostler_server *s, struct ostler_request *r)

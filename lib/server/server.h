@@ -82,8 +82,8 @@ int ost_bind_server(struct ostler_server *server);
 int ost_activate_server(struct ostler_server *server);
 void ost_close_server(struct ostler_server *server);
 
-/* Take in an accepted connection. Consumes fd. 0, or -ENOMEM when it had to be dropped
- * for lack of memory, stacks or threads. */
+/* Take in an accepted connection. Consumes fd. 0, or -errno when it had to be dropped for
+ * lack of memory, descriptors, stacks, threads or processes. */
 int ost_server_admit(struct ostler_server *server, int fd, const struct ostler_address *peer);
 
 /* Take in a datagram, as a stream: it runs now, or waits for a place. */
