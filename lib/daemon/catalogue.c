@@ -7,9 +7,17 @@
 #include "daemon/options.h"
 #include "daemon/value.h"
 
-static const char *faces(const struct ostler_service *s)
+/* "stream, conn" */
+static void print_faces(const struct ostler_service *s)
 {
-    return s->stream && s->conn ? "stream, conn" : s->stream ? "stream" : "conn";
+    const char *faces[] = { s->stream ? "stream" : NULL, s->conn ? "conn" : NULL, s->datagram ? "datagram" : NULL };
+    const char *separator = "";
+
+    for (size_t i = 0; i < sizeof(faces) / sizeof(faces[0]); i++)
+        if (faces[i]) {
+            printf("%s%s", separator, faces[i]);
+            separator = ", ";
+        }
 }
 
 static void print_default(const struct ostler_setting *own)
@@ -50,7 +58,9 @@ static void print_handlers(const struct ostler_service *services)
 {
     printf("Handlers, their faces, and settings of their own:\n");
     for (const struct ostler_service *s = services; s->name; s++) {
-        printf("  %-14s (%s)%s%s\n", s->name, faces(s), s->summary ? " " : "", s->summary ? s->summary : "");
+        printf("  %-14s (", s->name);
+        print_faces(s);
+        printf(")%s%s\n", s->summary ? " " : "", s->summary ? s->summary : "");
         for (const struct ostler_setting *own = s->settings; own && own->name; own++)
             print_own(own);
     }
@@ -58,9 +68,9 @@ static void print_handlers(const struct ostler_service *services)
 
 static void print_mixins(void)
 {
-    printf("\nMix-ins, and the face of the handlers that they run:\n");
+    printf("\nMix-ins, and the faces of handlers that they run:\n");
     for (const struct ost_mixin_word *w = ost_mixin_words; w->word; w++)
-        printf("  %-14s (%s) %s\n", w->word, w->face == OST_FACE_CONN ? "conn" : "stream", w->doc);
+        printf("  %-14s (%s) %s\n", w->word, ost_mixin_word_faces(w), w->doc);
 }
 
 static void print_options(const char *title, const struct ost_option *table)

@@ -81,9 +81,17 @@ static int read_root(struct ost_conf *conf, const struct ostler_service *handler
     return error;
 }
 
-static int load(struct ost_conf *conf, const struct ostler_service *handlers, struct ost_report *report)
+static int make_tree(struct ost_conf *conf, const struct ost_flags *flags, struct ost_report *report)
 {
-    int error = ost_tree_read(&conf->tree, report);
+    if (flags->file)
+        return ost_tree_read(&conf->tree, &conf->text, report);
+    return ost_tree_of_addresses(&conf->tree, flags, report);
+}
+
+static int load(struct ost_conf *conf, const struct ost_flags *flags, const struct ostler_service *handlers,
+                struct ost_report *report)
+{
+    int error = make_tree(conf, flags, report);
 
     if (error == 0)
         error = read_root(conf, handlers, report);
@@ -94,17 +102,25 @@ static int load(struct ost_conf *conf, const struct ostler_service *handlers, st
     return error;
 }
 
-int ost_conf_load(struct ost_conf *conf, const char *file, const struct ostler_service *handlers)
+int ost_conf_load(struct ost_conf *conf, const struct ost_flags *flags, const struct ostler_service *handlers)
 {
-    struct ost_report report = { .file = file };
+    struct ost_report report = { .file = flags->file ? flags->file : flags->program };
     int error;
 
     *conf = (struct ost_conf){ .log_level_name = "info", .log_level = OSTLER_LOG_INFO, .stop_timeout_ms = 10000 };
     config_init(&conf->tree);
-    error = load(conf, handlers, &report);
+    error = load(conf, flags, handlers, &report);
     if (error < 0)
         ost_conf_free(conf);
     return error;
+}
+
+bool ost_conf_has_held(const struct ost_conf *conf)
+{
+    for (size_t i = 0; i < conf->count; i++)
+        if (conf->services[i].held)
+            return true;
+    return false;
 }
 
 void ost_conf_free(struct ost_conf *conf)
@@ -112,5 +128,6 @@ void ost_conf_free(struct ost_conf *conf)
     for (size_t i = 0; i < conf->count; i++)
         ost_service_fini(&conf->services[i]);
     free(conf->services);
+    free(conf->text);
     config_destroy(&conf->tree);
 }

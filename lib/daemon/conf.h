@@ -2,36 +2,48 @@
 #ifndef OST_DAEMON_CONF_H
 #define OST_DAEMON_CONF_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include <libconfig.h>
 
 #include <ostler/daemon.h>
 #include <ostler/server.h>
 
-/* One service of the file. Strings belong to the tree. */
+#include "daemon/flags.h"
+
+/* One service of the file. Strings belong to the tree, but for those of .addresses in a
+ * worker, which stand behind it. */
 struct ost_conf_service {
     const char *name;
     const struct ostler_service *handler;
     const char *handler_name;
     const char *mixin_name;               /* NULL: the handler's default */
     const config_setting_t *listen;       /* the addresses as the file has them */
+    bool held;                            /* a worker runs it: here it has its sockets alone */
     struct ostler_server_options options; /* .addresses and .user are ours */
 };
 
 struct ost_conf {
     config_t tree;
+    char *text; /* the file; NULL: there is none */
     const char *log_level_name;
     int log_level;
     long stop_timeout_ms;
     const config_setting_t *group; /* services = { … } */
     struct ost_conf_service *services;
     size_t count;
+    pid_t parent; /* in a worker: the daemon's process; else 0 */
 };
 
-/* Read file, for a program that offers handlers, into conf. 0; or -errno after what is
- * wrong was told on standard error, then conf is not to be freed. */
-int ost_conf_load(struct ost_conf *conf, const char *file, const struct ostler_service *handlers);
+/* Read flags->file, or take the addresses of the command line for one service, for a
+ * program that offers handlers, into conf. 0; or -errno after what is wrong was told on
+ * standard error, then conf is not to be freed. */
+int ost_conf_load(struct ost_conf *conf, const struct ost_flags *flags, const struct ostler_service *handlers);
+
+/* Is there a service that a worker is to run? */
+bool ost_conf_has_held(const struct ost_conf *conf);
 
 void ost_conf_free(struct ost_conf *conf);
 

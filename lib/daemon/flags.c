@@ -8,15 +8,20 @@
 #include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static const char usage[] = "usage: %s -c FILE [-t] [--ready-fd=N] | -l | -V | -h\n";
+#include <ostler/address.h>
+
+static const char address_meaning[] =
+    "  ADDRESS         listen here, with the defaults of all settings; more than one will do:\n"
+    "                  tcp:127.0.0.1:7007, udp:[::1]:7007, unix:/run/x.sock, unixgram:/run/y.sock\n";
 
 static const char meanings[] = "  -c FILE         the configuration file\n"
-                               "  -t              check the file and stop\n"
+                               "  -t              check what is given and stop\n"
                                "  -l              list handlers, mix-ins and settings\n"
                                "  -V              print the version\n"
                                "  -h              print this\n"
@@ -25,15 +30,24 @@ static const char meanings[] = "  -c FILE         the configuration file\n"
 
 static const struct option long_options[] = {
     { "ready-fd", required_argument, NULL, 'r' },
+    { "worker", required_argument, NULL, 'w' }, /* between a daemon and its worker; not in the usage */
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
     { 0 },
 };
 
+static void print_line(FILE *out, const struct ost_flags *flags)
+{
+    if (flags->only)
+        fprintf(out, "usage: %s [-t] [--ready-fd=N] {-c FILE | ADDRESS...} | -l | -V | -h\n", flags->program);
+    else
+        fprintf(out, "usage: %s -c FILE [-t] [--ready-fd=N] | -l | -V | -h\n", flags->program);
+}
+
 void ost_flags_print_usage(const struct ost_flags *flags)
 {
-    printf(usage, flags->program);
-    printf("%s", meanings);
+    print_line(stdout, flags);
+    printf("%s%s", flags->only ? address_meaning : "", meanings);
 }
 
 static int refuse(const struct ost_flags *flags, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -47,7 +61,7 @@ static int refuse(const struct ost_flags *flags, const char *format, ...)
     vfprintf(stderr, format, arguments);
     va_end(arguments);
     fprintf(stderr, "\n");
-    fprintf(stderr, usage, flags->program);
+    print_line(stderr, flags);
     return -EINVAL;
 }
 
@@ -75,6 +89,7 @@ static int parse_ready_fd(struct ost_flags *flags, const char *text)
         return refuse(flags, "--ready-fd=%d is not an open descriptor", fd);
     if ((mode & O_ACCMODE) == O_RDONLY)
         return refuse(flags, "--ready-fd=%d is not open for writing", fd);
+    fcntl(fd, F_SETFD, FD_CLOEXEC); /* a worker would keep its end open */
     flags->ready_fd = fd;
     return 0;
 }
@@ -117,6 +132,9 @@ static int take(struct ost_flags *flags, int option, const char *word)
         return set_task(flags, OST_TASK_HELP);
     case 'r':
         return parse_ready_fd(flags, optarg);
+    case 'w':
+        flags->orders = optarg;
+        return 0;
     default:
         return refuse_option(flags, option, word);
     }
@@ -139,6 +157,38 @@ static int take_all(struct ost_flags *flags, int argc, char **argv)
     return error;
 }
 
+static int check_addresses(const struct ost_flags *flags)
+{
+    for (int i = 0; i < flags->address_count; i++) {
+        const char *problem = ostler_address_problem(flags->addresses[i]);
+
+        if (problem)
+            return refuse(flags, "\"%.60s\" is no address to listen on: %s", flags->addresses[i], problem);
+    }
+    return 0;
+}
+
+/* What follows the options. */
+static int take_addresses(struct ost_flags *flags, char *const *words, int count)
+{
+    if (count > 0 && !flags->only)
+        return refuse(flags, "\"%.40s\" is one argument too many", words[0]);
+    if (count > 0 && flags->file)
+        return refuse(flags, "\"%.40s\" stands beside -c FILE; give addresses or a file", words[0]);
+    flags->addresses = words;
+    flags->address_count = count;
+    return check_addresses(flags);
+}
+
+static int check_source(const struct ost_flags *flags)
+{
+    bool needed = flags->task == OST_TASK_RUN || flags->task == OST_TASK_CHECK;
+
+    if (!needed || flags->file || flags->address_count > 0)
+        return 0;
+    return refuse(flags, flags->only ? "-c FILE, or an address, is missing" : "-c FILE is missing");
+}
+
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -146,19 +196,18 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-int ost_flags_parse(struct ost_flags *out, int argc, char **argv)
+int ost_flags_parse(struct ost_flags *out, int argc, char **argv, const struct ostler_service *services)
 {
-    struct ost_flags flags = { .ready_fd = -1 };
+    struct ost_flags flags = { .ready_fd = -1, .only = services[1].name ? NULL : &services[0] };
     int error;
 
     flags.program = argc > 0 ? base_name(argv[0]) : "ostlerd";
     error = argc > 0 ? take_all(&flags, argc, argv) : 0;
-    if (error < 0)
-        return error;
-    if (argc > 0 && optind < argc)
-        return refuse(&flags, "\"%.40s\" is one argument too many", argv[optind]);
-    if (!flags.file && (flags.task == OST_TASK_RUN || flags.task == OST_TASK_CHECK))
-        return refuse(&flags, "-c FILE is missing");
-    *out = flags;
-    return 0;
+    if (error == 0 && argc > 0)
+        error = take_addresses(&flags, argv + optind, argc - optind);
+    if (error == 0)
+        error = check_source(&flags);
+    if (error == 0)
+        *out = flags;
+    return error;
 }

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,9 +61,67 @@ int ost_listen_read(struct ost_conf_service *service, struct ost_report *report)
     return error;
 }
 
+static unsigned kinds_of(const char *text)
+{
+    struct ostler_address *address;
+    unsigned kinds;
+
+    if (!text || ostler_address_parse(&address, text) < 0)
+        return 0;
+    kinds = ostler_address_is_datagram(address) ? OST_KIND_DATAGRAMS : OST_KIND_CONNECTIONS;
+    ostler_address_free(address);
+    return strncmp(text, "fd:", 3) == 0 ? OST_KIND_CONNECTIONS | OST_KIND_DATAGRAMS : kinds;
+}
+
+static unsigned element_kinds(const config_setting_t *listen, size_t index)
+{
+    return kinds_of(config_setting_get_string(element(listen, index)));
+}
+
+unsigned ost_listen_kinds(const struct ost_conf_service *service)
+{
+    unsigned kinds = 0;
+
+    for (size_t i = 0; service->listen && i < count_of(service->listen); i++)
+        kinds |= element_kinds(service->listen, i);
+    return kinds;
+}
+
+/* word is "evented", since the others run one face for all; an fd:N has a face already. */
+static void report_face(const struct ost_conf_service *service, const config_setting_t *s, unsigned kind,
+                        struct ost_report *report)
+{
+    const struct ostler_service *handler = service->handler;
+    bool datagrams = kind == OST_KIND_DATAGRAMS;
+    const char *noun = datagrams ? "datagrams" : "connections";
+    char list[OST_MIXIN_LIST];
+
+    ost_mixin_word_list(handler, kind, list);
+    if (*list)
+        ost_report(report, ost_tree_line(s), "handler %s takes no %s as \"evented\", since it has no %s face, but for "
+                   "%.60s it needs to; it takes them as %s", handler->name, noun, datagrams ? "datagram" : "conn",
+                   config_setting_get_string(s), list);
+    else
+        ost_report(report, ost_tree_line(s), "handler %s takes no %s, and so cannot answer at %.60s; it takes %s",
+                   handler->name, noun, config_setting_get_string(s),
+                   datagrams ? "connections, of tcp: and unix:" : "datagrams, of udp: and unixgram:");
+}
+
+void ost_listen_check_faces(const struct ost_conf_service *service, const struct ost_mixin_word *word,
+                            struct ost_report *report)
+{
+    for (size_t i = 0; service->listen && i < count_of(service->listen); i++) {
+        unsigned kinds = element_kinds(service->listen, i);
+
+        if (kinds && !ost_mixin_word_suits(word, service->handler, kinds))
+            report_face(service, element(service->listen, i), kinds, report);
+    }
+}
+
 /* Where an address stands. */
 struct place {
     char text[OSTLER_ADDRESS_TEXT]; /* as the library writes it: [0::1] is [::1] */
+    char key[OSTLER_ADDRESS_TEXT];  /* equal for what cannot be bound twice */
     unsigned line;
     unsigned order; /* in the file */
     const char *service;
@@ -71,9 +130,17 @@ struct place {
 static int compare(const void *a, const void *b)
 {
     const struct place *p = a, *q = b;
-    int text = strcmp(p->text, q->text);
+    int key = strcmp(p->key, q->key);
 
-    return text ? text : (p->order > q->order) - (p->order < q->order);
+    return key ? key : (p->order > q->order) - (p->order < q->order);
+}
+
+/* A path is one file, whatever socket it stands for; an abstract name is one of each kind. */
+static void make_key(struct place *place)
+{
+    bool is_path = strncmp(place->text, "unixgram:", 9) == 0 && place->text[9] != '@';
+
+    snprintf(place->key, sizeof(place->key), "%s%s", is_path ? "unix:" : "", place->text + (is_path ? 9 : 0));
 }
 
 /* Note where an address stands, unless it has port 0: return how many places that is, or -errno. */
@@ -88,6 +155,7 @@ static int note(struct place *out, const config_setting_t *s)
     if (r >= 0)
         r = ostler_address_port(address) != 0;
     ostler_address_free(address);
+    make_key(out);
     out->line = ost_tree_line(s);
     return r;
 }
@@ -116,15 +184,24 @@ static int note_all(struct place *places, size_t *count, const struct ost_conf *
     return error;
 }
 
+/* Without lines, they are arguments of the program. */
+static void report_twice(const struct place *first, const struct place *second, struct ost_report *report)
+{
+    if (second->line)
+        ost_report(report, second->line, "%s stands in line %u already, for %.60s: list an address once", first->text,
+                   first->line, first->service);
+    else
+        ost_report(report, 0, "%s is given twice: list an address once", first->text);
+}
+
 static int compare_all(struct place *places, size_t count, struct ost_report *report)
 {
     int error = 0;
 
     qsort(places, count, sizeof(*places), compare);
     for (size_t i = 1; i < count; i++)
-        if (strcmp(places[i - 1].text, places[i].text) == 0) {
-            ost_report(report, places[i].line, "%s stands in line %u already, for %.60s: list an address once",
-                       places[i].text, places[i - 1].line, places[i - 1].service);
+        if (strcmp(places[i - 1].key, places[i].key) == 0) {
+            report_twice(&places[i - 1], &places[i], report);
             error = -EINVAL;
         }
     return error;

@@ -10,6 +10,7 @@
 #include "daemon/conf.h"
 #include "daemon/daemon.h"
 #include "daemon/flags.h"
+#include "daemon/orders.h"
 #include "daemon/services.h"
 
 enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_WRONG = 2 };
@@ -52,21 +53,32 @@ static int list(const struct ostler_service *services)
 
 static int check(const struct ost_flags *flags)
 {
-    printf("%s: ok\n", flags->file);
+    printf("%s: ok\n", flags->file ? flags->file : flags->program);
     return printed();
 }
 
-static int with_file(const struct ost_flags *flags, const struct ostler_service *services)
+/* A worker does not do what the file says, but the part of it that it is told. */
+static int run(struct ost_conf *conf, const struct ost_flags *flags)
+{
+    int error = flags->orders ? ost_orders_apply(conf, flags->orders) : 0;
+
+    if (error == -EINVAL) {
+        fprintf(stderr, "%s: --worker is for the daemon's own use, and not with this file\n", flags->program);
+        return EXIT_WRONG;
+    }
+    if (error == 0)
+        error = ost_daemon_run(conf, flags);
+    return error < 0 ? EXIT_FAILED : EXIT_GOOD;
+}
+
+static int with_configuration(const struct ost_flags *flags, const struct ostler_service *services)
 {
     struct ost_conf conf;
-    int status, error = ost_conf_load(&conf, flags->file, services);
+    int status, error = ost_conf_load(&conf, flags, services);
 
     if (error < 0)
         return error == -ENOMEM ? EXIT_FAILED : EXIT_WRONG;
-    if (flags->task == OST_TASK_CHECK)
-        status = check(flags);
-    else
-        status = ost_daemon_run(&conf, flags) < 0 ? EXIT_FAILED : EXIT_GOOD;
+    status = flags->task == OST_TASK_CHECK ? check(flags) : run(&conf, flags);
     ost_conf_free(&conf);
     return status;
 }
@@ -84,7 +96,7 @@ static int perform(const struct ost_flags *flags, const struct ostler_service *s
     case OST_TASK_RUN:
         break;
     }
-    return with_file(flags, services);
+    return with_configuration(flags, services);
 }
 
 int ostler_daemon_main(int argc, char **argv, const struct ostler_service *services)
@@ -96,7 +108,7 @@ int ostler_daemon_main(int argc, char **argv, const struct ostler_service *servi
         fprintf(stderr, "%s\n", problem);
         return EXIT_FAILED;
     }
-    if (ost_flags_parse(&flags, argc, argv) < 0)
+    if (ost_flags_parse(&flags, argc, argv, services) < 0)
         return EXIT_WRONG;
     fill_standard_descriptors();
     return perform(&flags, services);

@@ -14,6 +14,7 @@ enum ost_option_type {
     OST_OPTION_SECONDS,    /* long, in milliseconds */
     OST_OPTION_SWITCH,     /* bool */
     OST_OPTION_SWITCH_OFF, /* bool, the other way round */
+    OST_OPTION_MODE,       /* unsigned: permissions, in octal digits */
     OST_OPTION_NUMBER,     /* long; a service's own */
     OST_OPTION_FRACTION    /* double; a service's own */
 };

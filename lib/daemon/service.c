@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <ostler/mixin.h>
+
 #include "daemon/listen.h"
 #include "daemon/mixins.h"
 #include "daemon/options.h"
@@ -13,6 +15,8 @@
 #include "daemon/tree.h"
 #include "daemon/unknown.h"
 #include "daemon/value.h"
+
+enum { ANY_KIND = OST_KIND_CONNECTIONS | OST_KIND_DATAGRAMS };
 
 static int check_group(const config_setting_t *group, struct ost_report *report)
 {
@@ -78,10 +82,10 @@ static void report_mixin(const struct ost_conf_service *service, const struct os
     unsigned line = ost_tree_line(config_setting_get_member(group, "mixin"));
     char list[OST_MIXIN_LIST];
 
-    ost_mixin_word_list(service->handler, list);
+    ost_mixin_word_list(service->handler, ANY_KIND, list);
     if (word)
-        ost_report(report, line, "handler %s cannot run as \"%s\", since it has no %s face; it can run as %s",
-                   service->handler->name, word->word, word->face == OST_FACE_CONN ? "conn" : "stream", list);
+        ost_report(report, line, "handler %s cannot run as \"%s\", since it has no face for it (%s); it can run as %s",
+                   service->handler->name, word->word, ost_mixin_word_faces(word), list);
     else
         ost_report(report, line, "there is no mixin \"%.60s\"; there are %s", service->mixin_name, list);
 }
@@ -94,26 +98,49 @@ static const struct ost_mixin_word *find_mixin(const struct ost_conf_service *se
     const struct ost_mixin_word *word;
 
     if (!service->mixin_name)
-        return service->handler ? ost_mixin_word_default(service->handler) : NULL;
+        return service->handler ? ost_mixin_word_default(service->handler, ost_listen_kinds(service)) : NULL;
     word = ost_mixin_word_find(service->mixin_name);
-    if (word && (!service->handler || ost_mixin_word_suits(word, service->handler)))
+    if (word && (!service->handler || ost_mixin_word_suits(word, service->handler, ANY_KIND)))
         return word;
     report_mixin(service, word, group, report);
     return NULL;
 }
 
+/* The faces that word runs, as far as the addresses need them. */
 static void set_handler(struct ost_conf_service *service, const struct ost_mixin_word *word)
 {
     const struct ostler_service *handler = service->handler;
+    unsigned kinds = ost_listen_kinds(service);
 
-    if (!handler || !word)
-        return;
     service->options.server_class = handler->server_class;
     service->options.mixin = word->mixin;
-    if (word->face == OST_FACE_CONN)
-        service->options.conn = handler->conn;
-    else
+    service->held = word->mixin == &ostler_forking;
+    if (!word->is_evented)
         service->options.stream = handler->stream;
+    if (word->is_evented && (kinds & OST_KIND_CONNECTIONS))
+        service->options.conn = handler->conn;
+    if (word->is_evented && (kinds & OST_KIND_DATAGRAMS))
+        service->options.datagram = handler->datagram;
+}
+
+static void check_defer(const struct ost_conf_service *service, const struct ost_mixin_word *word,
+                        const config_setting_t *group, struct ost_report *report)
+{
+    if (word->is_evented && service->options.defer)
+        ost_report(report, ost_tree_line(config_setting_get_member(group, "defer")),
+                   "defer is not for \"evented\", where a client that waits holds up nobody; leave it out");
+}
+
+/* What runs the handler, on the addresses that were found good. */
+static void read_mixin(struct ost_conf_service *service, const config_setting_t *group, struct ost_report *report)
+{
+    const struct ost_mixin_word *word = find_mixin(service, group, report);
+
+    if (!word || !service->handler)
+        return;
+    set_handler(service, word);
+    check_defer(service, word, group, report);
+    ost_listen_check_faces(service, word, report);
 }
 
 static int read_addresses(struct ost_conf_service *service, const config_setting_t *group, struct ost_report *report)
@@ -140,8 +167,10 @@ int ost_service_read(struct ost_conf_service *service, const config_setting_t *g
         return error;
     for (int i = 0; i < config_setting_length(group); i++)
         read_setting(service, config_setting_get_elem(group, (unsigned)i), report);
-    set_handler(service, find_mixin(service, group, report));
-    return read_addresses(service, group, report);
+    error = read_addresses(service, group, report);
+    if (error != -ENOMEM)
+        read_mixin(service, group, report);
+    return error;
 }
 
 void ost_service_fini(struct ost_conf_service *service)

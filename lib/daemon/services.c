@@ -43,8 +43,8 @@ static const char *service_problem(const struct ostler_service *services, const 
 {
     const char *problem = NULL;
 
-    if (!handler->stream && !handler->conn)
-        return "a handler in the program's table of services has neither a stream nor a conn face";
+    if (!handler->stream && !handler->conn && !handler->datagram)
+        return "a handler in the program's table of services has neither a stream, a conn nor a datagram face";
     if (ost_services_find(services, handler->name) != handler)
         return "a handler stands twice in the program's table of services";
     for (const struct ostler_setting *own = handler->settings; own && own->name && !problem; own++)

@@ -4,8 +4,8 @@
  * where no handler runs:
  *
  *    first signal              a graceful stop
- *    second, or none in time   all is cut off; resp. the process ends
- *    still there 0.7 s later   the process ends
+ *    second, or none in time   all is cut off; resp. given up
+ *    still there 0.7 s later   given up: the process ends
  *
  * The times leave the library room to be done first, and to name in the log what
  * does not end. Waiting is sigtimedwait(2), which nobody polls. To end the thread the
@@ -18,13 +18,13 @@
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <ostler/log.h>
-#include <ostler/reactor.h>
+
+#include "daemon/now.h"
 
 enum {
-    GRACE_MS = 2000, /* beyond stop_timeout, for the loop to leave */
+    GRACE_MS = 2000, /* beyond stop_timeout, for everything to end */
     ABORT_MS = 700,  /* after all was cut off */
     NO_LIMIT = 0
 };
@@ -44,14 +44,6 @@ void ost_stopper_block_signals(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Wait for one signal of set; limit is a point in time (NO_LIMIT: none). */
 static int wait_once(const sigset_t *set, int64_t limit)
 {
@@ -60,13 +52,13 @@ static int wait_once(const sigset_t *set, int64_t limit)
 
     if (limit == NO_LIMIT)
         return sigwaitinfo(set, NULL);
-    left = limit - now_ms();
+    left = limit - ost_now_ms();
     if (left > 0)
         time = (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
     return sigtimedwait(set, NULL, &time);
 }
 
-/* The next signal; -EAGAIN when none came until limit; 0 when the loop has left. */
+/* The next signal; -EAGAIN when none came until limit; 0 when everything has ended. */
 static int next_signal(struct ost_stopper *s, int64_t limit)
 {
     sigset_t set;
@@ -86,22 +78,41 @@ static const char *name_of(int number)
     return number == SIGTERM ? "SIGTERM" : "SIGINT";
 }
 
-static void give_up(struct ost_stopper *s)
+/* The signal for a stop at once, or else as next_signal(). */
+static int next_hurry(struct ost_stopper *s, int64_t limit)
 {
-    ostler_log_write(s->log, OSTLER_LOG_ERROR, "a handler holds the loop: ending the process");
-    _exit(1);
+    int number;
+
+    do
+        number = next_signal(s, limit);
+    while (number > 0 && s->hurry && number != s->hurry);
+    return number;
 }
 
-/* All is cut off: wait for the loop to leave. More signals change nothing. */
-static void await_end(struct ost_stopper *s)
+/* Wait until everything has ended; more signals change nothing. 0, or -EAGAIN after limit. */
+static int await_end(struct ost_stopper *s, int64_t limit)
 {
-    int64_t limit = now_ms() + ABORT_MS;
-    int number = 1;
+    int number;
 
-    while (number > 0)
+    do
         number = next_signal(s, limit);
-    if (number < 0)
-        give_up(s);
+    while (number > 0);
+    return number;
+}
+
+static int stop(struct ost_stopper *s, int number)
+{
+    ostler_log_write(s->log, OSTLER_LOG_INFO, "%sstopping on %s", s->who, name_of(number));
+    s->stop(s->user);
+    return next_hurry(s, ost_now_ms() + s->stop_timeout_ms + GRACE_MS);
+}
+
+static int stop_at_once(struct ost_stopper *s, int number)
+{
+    ostler_log_write(s->log, OSTLER_LOG_INFO, "%s%s%s: stopping at once", s->who, name_of(number),
+                     s->hurry ? "" : " again");
+    s->abort(s->user);
+    return await_end(s, ost_now_ms() + ABORT_MS);
 }
 
 static void *run(void *arg)
@@ -109,18 +120,14 @@ static void *run(void *arg)
     struct ost_stopper *s = arg;
     int number = next_signal(s, NO_LIMIT);
 
-    if (number == 0)
-        return NULL;
-    ostler_log_write(s->log, OSTLER_LOG_INFO, "stopping on %s", name_of(number));
-    ostler_reactor_stop(s->reactor);
-    number = next_signal(s, now_ms() + s->stop_timeout_ms + GRACE_MS);
-    if (number < 0)
-        give_up(s);
-    if (number <= 0)
-        return NULL;
-    ostler_log_write(s->log, OSTLER_LOG_INFO, "%s again: stopping at once", name_of(number));
-    ostler_reactor_abort(s->reactor);
-    await_end(s);
+    if (number > 0 && number != s->hurry)
+        number = stop(s, number);
+    if (number > 0)
+        number = stop_at_once(s, number);
+    if (number < 0) {
+        s->give_up(s->user);
+        await_end(s, NO_LIMIT);
+    }
     return NULL;
 }
 

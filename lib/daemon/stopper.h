@@ -6,24 +6,28 @@
 #include <stdatomic.h>
 
 struct ostler_log;
-struct ostler_reactor;
 
 struct ost_stopper {
-    struct ostler_reactor *reactor;
+    const char *who; /* begins its lines in the log; may be empty */
     const struct ostler_log *log;
     long stop_timeout_ms;
+    int hurry; /* the signal that always means at once, and no other does; 0: a second one of any does */
+    void (*stop)(void *user);    /* let everything end gracefully */
+    void (*abort)(void *user);   /* at once */
+    void (*give_up)(void *user); /* it did not: end it whatever it takes */
+    void *user;
     pthread_t thread;
-    atomic_bool left; /* the loop has left: there is no more to stop */
+    atomic_bool left; /* everything has ended: there is no more to stop */
 };
 
 /* Keep the signals for the stopper: before any thread is made, the reactor's too. */
 void ost_stopper_block_signals(void);
 
-/* Stop the reactor when a signal says so. All members but the last two are set. 0 or
- * -errno. The stopper ends the process when the loop does not leave in time. */
+/* Stop when a signal says so; what is called runs on the stopper's thread. All members
+ * but the last two are set. 0 or -errno. */
 int ost_stopper_start(struct ost_stopper *stopper);
 
-/* End the thread; the reactor is still there. */
+/* Everything has ended: end the thread. */
 void ost_stopper_stop(struct ost_stopper *stopper);
 
 #endif

@@ -1,9 +1,12 @@
-/* text.c reads the file, syntax.c refuses what libconfig would choke on or misread,
- * libconfig builds the tree. What is left for libconfig to complain of is a name given
- * twice.
+/* A configuration as libconfig's tree. text.c reads the file, syntax.c refuses what
+ * libconfig would choke on or misread, libconfig builds the tree. What is left for
+ * libconfig to complain of is a name given twice.
  *
  * libconfig's own line of a string in an array is that of the token behind it, which
- * may stand further down; so the lines that syntax.c noted are hung onto them. */
+ * may stand further down; so the lines that syntax.c noted are hung onto them.
+ *
+ * Addresses of the command line become the tree that a file for them would, so that what
+ * follows is the same for both. */
 #include "daemon/tree.h"
 
 #include <errno.h>
@@ -62,7 +65,7 @@ static int parse(config_t *tree, const char *text, struct ost_report *report)
     return error;
 }
 
-int ost_tree_read(config_t *tree, struct ost_report *report)
+int ost_tree_read(config_t *tree, char **out, struct ost_report *report)
 {
     char *text;
     int error = ost_text_read(&text, report);
@@ -70,6 +73,35 @@ int ost_tree_read(config_t *tree, struct ost_report *report)
     if (error < 0)
         return error;
     error = parse(tree, text, report);
-    free(text);
+    if (error < 0)
+        free(text);
+    else
+        *out = text;
     return error;
+}
+
+/* services = { NAME = { handler = "NAME" listen = [ ] } }; the array, or NULL. */
+static config_setting_t *add_service(config_t *tree, const char *handler)
+{
+    config_setting_t *services = config_setting_add(config_root_setting(tree), "services", CONFIG_TYPE_GROUP);
+    config_setting_t *group = config_setting_add(services, handler, CONFIG_TYPE_GROUP);
+    config_setting_t *name = group ? config_setting_add(group, "handler", CONFIG_TYPE_STRING) : NULL;
+
+    if (!name || !config_setting_set_string(name, handler))
+        return NULL;
+    return config_setting_add(group, "listen", CONFIG_TYPE_ARRAY);
+}
+
+int ost_tree_of_addresses(config_t *tree, const struct ost_flags *flags, struct ost_report *report)
+{
+    config_setting_t *listen = add_service(tree, flags->only->name);
+
+    if (!listen) {
+        ost_report(report, 0, "\"%.60s\" can be no service's name; use -c FILE", flags->only->name);
+        return -EINVAL;
+    }
+    for (int i = 0; i < flags->address_count; i++)
+        if (!config_setting_set_string_elem(listen, -1, flags->addresses[i]))
+            return -ENOMEM;
+    return 0;
 }

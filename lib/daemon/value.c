@@ -6,11 +6,12 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/tree.h"
 
-enum { VALUE_SIZE = 80 };
+enum { VALUE_SIZE = 80, MODE_DIGITS = 4 };
 
 /* A value in words, for "not …". */
 static void describe(const config_setting_t *s, char text[VALUE_SIZE])
@@ -88,6 +89,20 @@ static bool get_bool(const config_setting_t *s, bool *out)
     return config_setting_type(s) == CONFIG_TYPE_BOOL;
 }
 
+/* An integer would be a trap: 660 is not 0660. */
+static bool get_mode(const config_setting_t *s, unsigned *out)
+{
+    const char *text = config_setting_get_string(s);
+    size_t length = text ? strlen(text) : 0;
+    unsigned long mode;
+
+    if (length < 1 || length > MODE_DIGITS || strspn(text, "01234567") != length)
+        return false;
+    mode = strtoul(text, NULL, 8);
+    *out = (unsigned)mode;
+    return mode >= 1 && mode <= 0777;
+}
+
 static bool get_in_range(const struct ost_option *o, const config_setting_t *s, long *out)
 {
     return get_long(s, out) && *out >= o->min && *out <= o->max;
@@ -116,6 +131,7 @@ struct value {
         long number;
         double fraction;
         bool on;
+        unsigned mode;
     } as;
     size_t size;
 };
@@ -181,6 +197,9 @@ static bool get(const struct ost_option *o, const config_setting_t *s, struct va
     case OST_OPTION_SWITCH:
     case OST_OPTION_SWITCH_OFF:
         return get_switch(o, s, v);
+    case OST_OPTION_MODE:
+        v->size = sizeof(v->as.mode);
+        return get_mode(s, &v->as.mode);
     case OST_OPTION_NONE:
         break;
     }

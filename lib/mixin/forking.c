@@ -62,11 +62,23 @@ static void let_go(struct ost_holder *holder, int keep)
         ost_reactor_let_go(OST_CONTAINER(node, struct child, node)->watch.fd, keep);
 }
 
+/* Is there pidfd_open(2) here? Seccomp filters and valgrind may not know it. */
+static int try_pidfd(void)
+{
+    int fd = pidfd_open(getpid(), 0);
+
+    if (fd < 0)
+        return -errno;
+    return close(fd);
+}
+
 static int open_forking(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
 {
     struct forking *f = state;
-    int error = ost_mixin_enter(OST_CHILDREN, options->name, reactor->log);
+    int error = try_pidfd();
 
+    if (error == 0)
+        error = ost_mixin_enter(OST_CHILDREN, options->name, reactor->log);
     if (error < 0)
         return error;
     f->reactor = reactor;

@@ -42,6 +42,11 @@ static int begin(struct ost_conn **out, struct ost_owner *owner, const struct os
     return 0;
 }
 
+static bool can_be_connected(const struct ostler_address *peer)
+{
+    return !peer->wildcard && (peer->kind == OST_TCP || peer->kind == OST_UNIX_STREAM);
+}
+
 int ostler_conn_connect(struct ostler_conn **out, struct ostler_server *server, const char *address,
                         const struct ostler_conn_handler *handler)
 {
@@ -58,7 +63,7 @@ int ostler_conn_connect(struct ostler_conn **out, struct ostler_server *server, 
     error = ostler_address_parse(&peer, address);
     if (error < 0)
         return error;
-    error = peer->wildcard ? -EINVAL : begin(&c, ost_owner_of(server), peer, handler);
+    error = can_be_connected(peer) ? begin(&c, ost_owner_of(server), peer, handler) : -EINVAL;
     ostler_address_free(peer);
     if (error < 0)
         return error;

@@ -1,4 +1,5 @@
-/* A handler subclass with state of its own, one instance a connection. */
+/* A handler subclass with state of its own, one instance a connection; forking, on a Unix
+ * socket. */
 #include <ostler/ostler.h>
 
 struct tally { /* class Tally(StreamRequestHandler) */
@@ -23,9 +24,9 @@ static const struct ostler_stream_handler tally = {
 };
 
 static const struct ostler_server_options server = {
-    .address = "tcp:127.0.0.1:7008",
+    .address = "unix:/run/tally.sock",
     .stream = &tally,
-    .mixin = &ostler_fibers,
+    .mixin = &ostler_forking,
     .max_requests = 40,
 };
 

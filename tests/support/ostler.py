@@ -23,6 +23,7 @@ import contextlib
 import faulthandler
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -33,13 +34,14 @@ import typing
 import unittest
 
 import clients
+from kinds import Address
 from machine import (KIB, MIB, SANITIZED, SLOW, allow_many_descriptors, becomes_readable,  # noqa: F401
                      has_ipv6, needs_ipv6, scaled, spawn, tool, unless_sanitized, wait_until)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("OSTLER_BIN") or ROOT / "build/dev/bin")
 
-CONCURRENT = ("evented", "threading", "fibers")
+CONCURRENT = ("evented", "threading", "forking", "fibers")
 MIXINS = (*CONCURRENT, "inline")  # inline serves one client at a time
 
 LOOPBACK4 = "tcp:127.0.0.1:0"
@@ -68,26 +70,35 @@ def _value(value, indent=""):
     return repr(value)
 
 
-class Address(typing.NamedTuple):
-    """Where a service listens, as socket.create_connection() takes it."""
-    host: str
-    port: int
+class Process(typing.NamedTuple):
+    pid: int
+    state: str  # as in proc(5): Z is a zombie
+    parent: int
+    group: int
 
-    @classmethod
-    def parse(cls, text):
-        scheme, _, rest = text.partition(":")
-        host, _, port = rest.rpartition(":")
-        if scheme != "tcp":
-            raise AssertionError(f"the ready line names no TCP address: {text!r}")
-        return cls(host.strip("[]"), int(port))
 
-    @property
-    def is_ipv6(self):
-        return ":" in self.host
+def processes():
+    """All that there are."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = pathlib.Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+                yield Process(int(name), fields[0], int(fields[1]), int(fields[2]))
 
-    @property
-    def socat(self):
-        return f"TCP6:[{self.host}]:{self.port}" if self.is_ipv6 else f"TCP4:{self.host}:{self.port}"
+
+def children_of(pid):
+    """The processes whose parent pid is, zombies too."""
+    return [process.pid for process in processes() if process.parent == pid]
+
+
+def group_of(leader):
+    """Who lives in the process group."""
+    return [process.pid for process in processes() if process.group == leader and process.state not in "ZX"]
+
+
+def is_alive(pid):
+    """Does a process of this number run, zombies aside?"""
+    return any(process.pid == pid and process.state not in "ZX" for process in processes())
 
 
 class Exit(typing.NamedTuple):
@@ -98,10 +109,10 @@ class Exit(typing.NamedTuple):
 class Daemon:
     """One running ostlerd, and what can be seen of it from outside."""
 
-    def __init__(self, services, *, prefix=(), environment=None, ready_within=10, **settings):
+    def __init__(self, services, *, program="ostlerd", prefix=(), environment=None, ready_within=10, **settings):
         """Write the configuration, start the daemon, return when it is ready.
-        prefix: a program and its arguments that runs it (prlimit, valgrind); it must
-        exec or be the daemon's process itself. settings: the global ones."""
+        program: of the build's. prefix: a program and its arguments that runs it (prlimit,
+        valgrind); it must exec or be the daemon's process itself. settings: the global ones."""
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ostler-test-"))
         self.config = self.directory / "ostler.conf"
         self.log_file = self.directory / "log"
@@ -112,15 +123,14 @@ class Daemon:
         self.config.write_text(config_text({**settings, "services": services}))
         self.process = self.pidfd = None
         try:
-            self._start(prefix, environment or {})
+            self._start(BIN / program, prefix, environment or {})
             self._await_ready(scaled(ready_within))
         except BaseException:
             self.kill()
             self.remove()
             raise
 
-    def _start(self, prefix, environment):
-        program = BIN / "ostlerd"
+    def _start(self, program, prefix, environment):
         if not os.access(program, os.X_OK):
             raise AssertionError(f"there is no program {program}: build it, or set OSTLER_BIN")
         pipe, ready = os.pipe()
@@ -175,16 +185,28 @@ class Daemon:
         return f"--- the log of ostlerd, its last {min(lines, len(text))} of {len(text)} lines\n" \
             + "\n".join(line[:400] for line in text[-lines:]) + "\n---"
 
-    # What it uses.
+    # What it uses, its workers and their children included.
 
-    def _proc(self, name):
-        return pathlib.Path(f"/proc/{self.pid}/{name}").read_text()
+    def processes(self):
+        """Their pids, its own first."""
+        pids = [self.pid]
+        for pid in pids:  # which grows meanwhile
+            pids += children_of(pid)
+        return pids
+
+    def _sum(self, measure):
+        """Of all its processes; one that has ended meanwhile uses nothing."""
+        total = 0
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                total += measure(pathlib.Path(f"/proc/{pid}"))
+        return total
 
     def _kilobytes(self, file, key):
-        for line in self._proc(file).splitlines():
-            if line.startswith(key + ":"):
-                return int(line.split()[1]) * KIB
-        raise AssertionError(f"/proc/{self.pid}/{file} has no {key}")
+        def measure(process):
+            found = re.search(rf"^{key}: +(\d+)", (process / file).read_text(), flags=re.M)
+            return int(found[1]) * KIB if found else 0  # one that has just ended has no memory
+        return self._sum(measure)
 
     def pss(self):
         """User memory in bytes, shared pages divided by those who share them."""
@@ -194,9 +216,11 @@ class Daemon:
         return self._kilobytes("status", "VmRSS")
 
     def cpu_seconds(self):
-        """Of all its threads, ended ones too."""
-        fields = self._proc("stat").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Of all threads and those children that have been waited for."""
+        def measure(process):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        return self._sum(measure)
 
     def wake_ups(self):
         """How often its threads have waited so far."""
@@ -204,11 +228,25 @@ class Daemon:
         lines = "\n".join((task / "status").read_text() for task in tasks).splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+    def descriptors(self, pid=None):
+        """Of all its processes, or of one."""
+        return len(os.listdir(f"/proc/{pid}/fd")) if pid else self._sum(lambda p: len(os.listdir(p / "fd")))
 
     def threads(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))
+
+    # The process of forking services, and theirs.
+
+    def worker(self):
+        """The worker's pid; there is one."""
+        [pid] = children_of(self.pid)
+        return pid
+
+    def await_worker(self, other_than=None, seconds=10):
+        """The pid of a worker, once there is one that is another one."""
+        wait_until(lambda: set(children_of(self.pid)) - {other_than}, scaled(seconds), "a worker was started")
+        [pid] = set(children_of(self.pid)) - {other_than}
+        return pid
 
     # Its end.
 

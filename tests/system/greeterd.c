@@ -1,11 +1,18 @@
 /* A daemon of one's own, for tests: the greeter of the README, with settings of all four
- * types, and two handlers that behave badly.
+ * types, and handlers with few faces, or that behave badly.
  *
  *   greet    says what its settings are, and ends
  *   hold     evented: never returns to the reactor once a byte has come
- *   deaf     straight-line: does not notice that it is cut off */
+ *   deaf     straight-line: does not notice that it is cut off
+ *   late     straight-line: answers each line, after the seconds that it asks for
+ *   ring     datagrams: answers with what ostler_daemon_owns_udp_port() says of a port
+ *   half     the same straight-line, with a conn face that says "conn"
+ *   whole    and with all three faces */
 #include <poll.h>
 #include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <ostler/daemon.h>
 #include <ostler/ostler.h>
@@ -55,9 +62,73 @@ static int deaf_handle(struct ostler_stream *s)
     return r;
 }
 
+/* A line of the form "NUMBER WORD": the answer's second half comes NUMBER ms after the first. */
+static int answer_late(struct ostler_stream *s, const char *line)
+{
+    char *word;
+    long ms = strtol(line, &word, 10);
+    int r = ostler_stream_printf(s, "%ld ", (long)getpid());
+
+    poll(NULL, 0, (int)ms);
+    return r < 0 ? r : ostler_stream_write(s, word, strlen(word));
+}
+
+static int late_handle(struct ostler_stream *s)
+{
+    char line[128];
+    ssize_t n;
+    int r = 0;
+
+    while (r == 0 && (n = ostler_stream_read_line(s, line, sizeof(line))) > 0)
+        r = answer_late(s, line);
+    return r;
+}
+
+static const char *word_of(const char *port, size_t n)
+{
+    char text[8] = "";
+
+    memcpy(text, port, n < sizeof(text) ? n : sizeof(text) - 1);
+    return ostler_daemon_owns_udp_port((int)strtol(text, NULL, 10)) ? "ours" : "others";
+}
+
+static int ring_on_datagram(struct ostler_datagram *d)
+{
+    const char *word = word_of(ostler_datagram_data(d), ostler_datagram_length(d));
+
+    return ostler_datagram_reply(d, word, strlen(word));
+}
+
+static int ring_handle(struct ostler_stream *s)
+{
+    char port[8];
+    ssize_t n = ostler_stream_read(s, port, sizeof(port) - 1);
+    const char *word;
+
+    if (n < 0)
+        return (int)n;
+    word = word_of(port, (size_t)n);
+    return ostler_stream_write(s, word, strlen(word));
+}
+
+static int conn_on_open(struct ostler_conn *c)
+{
+    int r = ostler_conn_write(c, "conn", 4);
+
+    return r < 0 ? r : ostler_conn_close(c);
+}
+
 static const struct ostler_stream_handler greet = { .handle = greet_handle };
+static const struct ostler_stream_handler late = { .handle = late_handle };
+static const struct ostler_stream_handler ring_stream = { .handle = ring_handle };
+static const struct ostler_datagram_handler ring = { .on_datagram = ring_on_datagram };
+static const struct ostler_conn_handler conn = { .on_open = conn_on_open };
 static const struct ostler_conn_handler hold = { .on_data = hold_on_data };
 static const struct ostler_stream_handler deaf = { .handle = deaf_handle };
+
+#define WHOLE { .name = "whole", .stream = &ring_stream, .conn = &conn, .datagram = &ring }
+
+static const struct ostler_service single_service[] = { WHOLE, { 0 } };
 
 static const struct ostler_service services[] = {
     { .name = "greet",
@@ -67,10 +138,18 @@ static const struct ostler_service services[] = {
       .settings = greeter_settings },
     { .name = "hold", .conn = &hold },
     { .name = "deaf", .stream = &deaf },
+    { .name = "late", .stream = &late },
+    { .name = "ring", .datagram = &ring },
+    { .name = "half", .stream = &ring_stream, .conn = &conn },
+    WHOLE,
     { 0 },
 };
 
+/* Called as "wholed", it offers one service, and so takes addresses as arguments. */
 int main(int argc, char **argv)
 {
-    return ostler_daemon_main(argc, argv, services);
+    const char *slash = strrchr(argv[0], '/');
+    bool single = strcmp(slash ? slash + 1 : argv[0], "wholed") == 0;
+
+    return ostler_daemon_main(argc, argv, single ? single_service : services);
 }

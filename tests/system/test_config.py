@@ -150,9 +150,8 @@ NAMES = [
     (in_service("hanlder = 1"), 4, "did you mean handler?"),
     (in_service("max_request = 1"), 4, "did you mean max_requests?"),
     (in_service("colour = 1"), 4, "-l lists"),
-    (in_service("queue = 1"), 4, "no setting queue"),
-    (in_service("defer = true"), 4, "no setting defer"),
-    (in_service("socket_mode = 1"), 4, "no setting socket_mode"),
+    (in_service("defers = true"), 4, "did you mean defer?"),
+    (in_service("max_packets = 1"), 4, "did you mean max_packet?"),
     (in_service('log_level = "info"'), 4, "belongs outside of services"),
     (in_service("backlog = 5\n\nbacklog = 5"), 6, "duplicate"),
     (in_service("backlog = 5;\n/*\n*/ backlog\n\n=\n\n5"), 6, "duplicate"),
@@ -191,19 +190,34 @@ LISTEN = [
     (listening('"tcp:[::1]7007"'), 3, "]"),
     (listening('"tcp:[::g]:7007"'), 3, "IPv6"),
     (listening('"sctp:127.0.0.1:7007"'), 3, "scheme"),
+    (listening('"udp:127.0.0.1"'), 3, "port"),
+    (listening('"udp:localhost:7007"'), 3, "numeric"),
+    (listening('"unix:"'), 3, "is no address"),
+    (listening('"unix:/' + "x" * 107 + '"'), 3, "107"),
+    (listening('"unixgram:/' + "x" * 107 + '"'), 3, "107"),
+    (listening('"fd:"'), 3, "fd:"),
+    (listening('"fd:-1"'), 3, "fd:"),
+    (listening('"fd:x"'), 3, "fd:"),
+    (listening("[", '"unix:/tmp/a",', '"tcp:127.0.0.1:0",', '"fd:3x"', "]"), 6, "fd:"),
     (listening('"tcp:127.0.0.1:0", "tcp:127.0.0.2:0"'), 3, "out of place"),
     (listening("[", '"tcp:127.0.0.1:0",', '"tcp:127.0.0.1:x"', "", "]"), 5, "port"),
     (listening("[", '"tcp:127.0.0.1:x"', "", ",", '"tcp:127.0.0.1:0"', "]"), 4, "port"),
     (listening("(", '"tcp:127.0.0.1:0",', '"tcp:"', '"127.0.0.1:x"', "", ")"), 5, "port"),
     (listening('["tcp:127.0.0.1:7007",', '"tcp:127.0.0.1:7007"]'), 4, "line 3 already"),
     (listening('["tcp:[::1]:7007",', '"tcp:[0:0::0:1]:7007"]'), 4, "line 3 already"),
+    (listening('["udp:127.0.0.1:7007",', '"udp:127.0.0.1:7007"]'), 4, "udp:127.0.0.1:7007 stands in line 3 already"),
+    (listening('["unix:/tmp/a",', '"unix:/tmp/a"]'), 4, "unix:/tmp/a stands in line 3 already"),
+    (listening('["unix:/tmp/a",', '"unixgram:/tmp/a"]'), 4, "unix:/tmp/a stands in line 3 already"),
+    (listening('["unixgram:/tmp/a",', '"unix:/tmp/a"]'), 4, "unixgram:/tmp/a stands in line 3 already"),
+    (listening('["unix:@a",', '"unix:@a"]'), 4, "unix:@a stands in line 3 already"),
+    (listening('["unixgram:@a",', '"unixgram:@a"]'), 4, "unixgram:@a stands in line 3 already"),
+    (listening('["fd:3",', '"tcp:127.0.0.1:7",', '"fd:3"]'), 5, "fd:3 stands in line 3 already"),
     ('services = {\n a = { handler = "echo" listen = "tcp:127.0.0.1:7007" }\n'
      ' b = {\n  handler = "time"\n  listen = [ "tcp:127.0.0.1:0",\n   "tcp:127.0.0.1:7007" ] } }\n', 6, "for a"),
 ]
 
 VALUES = [
-    (in_service('mixin = "evanted"'), 4, "there are evented, inline, threading, fibers"),
-    (in_service('mixin = "forking"'), 4, "there are evented, inline, threading, fibers"),
+    (in_service('mixin = "evanted"'), 4, "there are evented, inline, threading, forking, fibers"),
     (in_service("mixin = true"), 4, "must be text"),
     (in_service("max_requests = 0"), 4, "from 1 to 1000000, not 0"),
     (in_service("max_requests = -1"), 4, "not -1"),
@@ -215,6 +229,21 @@ VALUES = [
     (in_service("max_requests = (8)"), 4, "not a list"),
     (in_service("max_requests = { }"), 4, "not a group"),
     (in_service("max_requests\n=\n0"), 4, "not 0"),
+    (in_service("max_parked = 0"), 4, "whole number from 1 to 1000000, not 0"),
+    (in_service("max_parked = 1000001"), 4, "whole number from 1 to 1000000"),
+    (in_service("queue = 0"), 4, "whole number from 1 to 1000000, not 0"),
+    (in_service("queue = -5"), 4, "not -5"),
+    (in_service("queue = true"), 4, "not true"),
+    (in_service("max_packet = 0"), 4, "number of bytes from 1 to 65535, not 0"),
+    (in_service("max_packet = 65536"), 4, "number of bytes from 1 to 65535, not 65536"),
+    (in_service('max_packet = "64k"'), 4, "number of bytes"),
+    (in_service('mixin = "threading"\ndefer = 1'), 5, "true or false, not 1"),
+    (in_service('mixin = "evented"\ndefer = true'), 5, 'not for "evented"'),
+    (in_service("defer = true"), 4, 'not for "evented"'),
+    *((in_service(f"socket_mode = {value}"), 4, 'octal digits in quotes, "0001" to "0777", such as "0660", not ')
+      for value in ("0", "660", "0x1B0", "true", "6.6", '""', '"0"', '"0000"', '"0800"', '"0778"', '"1000"', '"7777"',
+                    '"00660"', '"660 "', '" 660"', '"-660"', '"+660"', '"0o660"', '"0x1B0"', '"rw-rw----"', '"u=rw"',
+                    '["0660"]')),
     (in_service("backlog = 0"), 4, "from 1 to 65535"),
     (in_service("backlog = 65536"), 4, "from 1 to 65535"),
     (in_service("stack_size = 16383"), 4, "from 16384"),
@@ -248,8 +277,33 @@ OWN = [
     (in_service("loud = 1").replace('"echo"', '"greet"'), 4, "must be true or false"),
     (in_service("greting = 5").replace('"echo"', '"greet"'), 4, "did you mean greeting?"),
     (in_service("greeting = 5").replace('"echo"', '"deaf"'), 4, "no setting greeting"),
-    (in_service('mixin = "evented"').replace('"echo"', '"greet"'), 4, "it can run as inline, threading, fibers"),
+    (in_service('mixin = "evented"').replace('"echo"', '"greet"'), 4,
+     "it can run as inline, threading, forking, fibers"),
     (in_service('mixin = "threading"').replace('"echo"', '"hold"'), 4, "it can run as evented"),
+    (in_service('mixin = "forking"').replace('"echo"', '"hold"'), 4, "it can run as evented"),
+    (in_service('mixin = "forking"').replace('"echo"', '"ring"'), 4, "it can run as evented"),
+]
+
+
+def faces(handler, mixin, *addresses):
+    """A file in which the addresses stand in the lines from the fourth on."""
+    lines = ",\n".join(f'"{address}"' for address in addresses)
+    word = f'mixin = "{mixin}"' if mixin else ""
+    return f'services = {{ one = {{\nhandler = "{handler}" {word}\nlisten = [\n{lines}\n] }} }}\n'
+
+
+# Of greeterd: what a handler's faces can answer.
+FACES = [
+    (faces("hold", None, "udp:127.0.0.1:0"), 4, "hold takes no datagrams, and so cannot answer at udp:127.0.0.1:0; "
+     "it takes connections, of tcp: and unix:"),
+    (faces("hold", None, "tcp:127.0.0.1:0", "unixgram:/tmp/x"), 5, "takes no datagrams"),
+    (faces("hold", "evented", "unix:/tmp/y", "unixgram:@x"), 5, "takes no datagrams"),
+    (faces("ring", None, "tcp:127.0.0.1:0"), 4, "ring takes no connections, and so cannot answer at tcp:127.0.0.1:0; "
+     "it takes datagrams, of udp: and unixgram:"),
+    (faces("ring", "evented", "udp:127.0.0.1:0", "udp:127.0.0.2:0", "unix:@x"), 6, "takes no connections"),
+    (faces("half", "evented", "tcp:127.0.0.1:0", "udp:127.0.0.1:0"), 5, 'half takes no datagrams as "evented", since it '
+     "has no datagram face, but for udp:127.0.0.1:0 it needs to; it takes them as inline, threading, forking, fibers"),
+    (faces("half", "evented", "unixgram:@x"), 4, "has no datagram face"),
 ]
 
 
@@ -322,7 +376,7 @@ class BrokenFiles(Case):
     longest = 120
 
     def test_there_are_more_than_100_of_them(self):
-        self.assertGreater(len(SYNTAX + NUMBERS + NAMES + LISTEN + VALUES + OWN), 150)
+        self.assertGreater(len(SYNTAX + NUMBERS + NAMES + LISTEN + VALUES + OWN + FACES), 200)
 
     def test_error_of_syntax_names_its_line(self):
         self.assert_refused(SYNTAX)
@@ -341,6 +395,14 @@ class BrokenFiles(Case):
 
     def test_wrong_value_for_a_setting_of_the_handlers_own_is_refused(self):
         self.assert_refused(OWN, program="greeterd")
+
+    def test_address_of_a_kind_that_the_handler_has_no_face_for_is_refused(self):
+        self.assert_refused(FACES, program="greeterd")
+
+    def test_each_address_without_a_face_is_told(self):
+        problems = self.refused(faces("hold", None, "udp:127.0.0.1:0", "tcp:127.0.0.1:0", "unixgram:@x", "fd:3"),
+                                program="greeterd")
+        self.assertEqual([line for line, _ in problems], [4, 6])
 
     def test_file_of_the_worst_kind_is_refused_within_a_second(self):
         name = "x" * 60
@@ -436,6 +498,9 @@ class GoodFiles(Case):
 
     def test_every_setting_is_taken(self):
         for text in ('mixin = "evented"', 'mixin = "inline"', 'mixin = "threading"', 'mixin = "fibers"',
+                     'mixin = "forking"', "max_parked = 1", "queue = 1000000", "max_packet = 65535", "max_packet = 1",
+                     'mixin = "inline" defer = true', 'defer = true mixin = "forking"', "defer = false",
+                     'socket_mode = "0660"', 'socket_mode = "660"', 'socket_mode = "1"', 'socket_mode = "0777"',
                      "max_requests = 1", "max_requests = 0x10", "max_requests = 1000000L", "stack_size = 16384",
                      "backlog = 65535", "timeout = 0", "timeout = 0.0001", "timeout = 1e3", "timeout = 5L",
                      "deadline = 0.5", "max_input = 1", "max_output = 0x40000000", "reuse_address = false",
@@ -450,9 +515,18 @@ class GoodFiles(Case):
     def test_every_shape_of_listen_is_taken(self):
         for listen in ('"tcp:127.0.0.1:0"', '["tcp:127.0.0.1:0"]', '("tcp:127.0.0.1:0", "tcp:[::1]:0")',
                        '"tcp:*:0"', '"tcp:[::]:65535"', '["tcp:127.0.0.1:0", "tcp:127.0.0.1:0"]',
-                       '["tcp:127.0.0.1:7", "tcp:127.0.0.2:7", "tcp:127.0.0.1:8"]', '"tcp:\\x31" "27.0.0.1:0"'):
+                       '["tcp:127.0.0.1:7", "tcp:127.0.0.2:7", "tcp:127.0.0.1:8"]', '"tcp:\\x31" "27.0.0.1:0"',
+                       '"unix:/tmp/a"', '"unix:@a"', '"fd:3"', '["unix:@a", "fd:3", "fd:4", "unix:/tmp/b"]'):
             with self.subTest(listen=listen):
                 self.assert_good(listening(listen))
+
+    def test_datagrams_have_addresses_of_their_own(self):
+        for listen in ('"udp:127.0.0.1:0"', '"udp:[::1]:7"', '"udp:*:7"', '"unixgram:/tmp/a"', '"unixgram:@a"',
+                       '["tcp:127.0.0.1:7", "udp:127.0.0.1:7"]', '["unix:@a", "unixgram:@a"]', '"fd:3"',
+                       '["udp:127.0.0.1:0", "udp:127.0.0.1:0"]', '["unix:/tmp/a", "unixgram:/tmp/b"]'):
+            with self.subTest(listen=listen):
+                self.assert_good(listening(listen).replace('"echo"', '"half"'), "greeterd")
+                self.assert_good(listening(listen).replace('"echo"', '"whole"'), "greeterd")
 
     def test_include_in_a_comment_or_a_string_means_nothing(self):
         self.assert_good('# @include "x"\n// @include "x"\n/*\n@include "x"\n*/\n//*\n' + GOOD)
@@ -521,15 +595,17 @@ class Flags(Case):
 
     def test_list_has_every_handler_mixin_and_setting(self):
         text = run("-l", ready=False).output
-        for name in ("echo", "time", "evented", "inline", "threading", "fibers", "handler", "listen", "mixin",
-                     "max_requests", "stack_size", "backlog", "timeout", "deadline", "max_input", "max_output",
-                     "reuse_address", "reuse_port", "disable_nagle", "log_level", "stop_timeout", "services"):
+        for name in ("echo", "time", "evented", "inline", "threading", "forking", "fibers", "handler", "listen", "mixin",
+                     "max_requests", "max_parked", "queue", "max_packet", "stack_size", "backlog", "timeout", "deadline",
+                     "max_input", "max_output", "defer", "reuse_address", "reuse_port", "disable_nagle", "socket_mode",
+                     "log_level", "stop_timeout", "services"):
             self.assertRegex(text, f"(?m)^ +{name} ")
-        self.assertRegex(text, r"(?m)^  echo +\(stream, conn\)")
+        self.assertRegex(text, r"(?m)^  echo +\(stream, conn")
 
     def test_list_has_a_handlers_own_settings_with_types_and_defaults(self):
         text = run("-l", program="greeterd", ready=False).output
-        for line in (r"greet +\(stream\) says", r"hold +\(conn\)", r'  greeting +text.*"hello"',
+        for line in (r"greet +\(stream\) says", r"hold +\(conn\)", r"ring +\(datagram\)", r"half +\(stream, conn\)",
+                     r"whole +\(stream, conn, datagram\)", r'  greeting +text.*"hello"',
                      r"  limit +a whole.*10", r"  pause +a number.*0\.5", r"  loud +true or false.*false"):
             self.assertRegex(text, f"(?m)^  {line}")
 

@@ -51,6 +51,16 @@ def talk(port, text, host="127.0.0.1"):
         return answer
 
 
+def talk_unix(path, text):
+    """The same through a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(path)
+        client.sendall(text)
+        client.shutdown(socket.SHUT_WR)
+        return client.makefile("rb").read()
+
+
 class Examples(unittest.TestCase):
     def test_the_straight_line_server_echoes(self):
         with Example("straight", 1):
@@ -62,8 +72,27 @@ class Examples(unittest.TestCase):
 
     def test_the_tally_counts_lines_of_each_connection(self):
         with Example("tally", 1):
-            self.assertEqual(talk(7008, b"a\nb\nc"), b"3\n")
-            self.assertEqual(talk(7008, b""), b"0\n")
+            self.assertEqual(talk_unix("/run/tally.sock", b"a\nb\nc"), b"3\n")
+            self.assertEqual(talk_unix("/run/tally.sock", b""), b"0\n")
+
+    def test_the_daytime_server_answers_each_datagram(self):
+        with Example("daytime", 1), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(10)
+            client.connect(("127.0.0.1", 7013))
+            for _ in range(3):
+                client.send(b"")
+                self.assertRegex(client.recv(100), rb"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\r\n$")
+
+    def test_thirty_clients_are_kept_on_eight_threads(self):
+        with Example("lines", 1):
+            clients = [socket.create_connection(("127.0.0.1", 7012), timeout=10) for _ in range(30)]
+            for _ in range(2):
+                for client in clients:
+                    client.sendall(b"hello\n")
+                for client in clients:
+                    self.assertEqual(client.recv(100), b"you said: hello\n")
+            for client in clients:
+                client.close()
 
     def test_the_private_server_welcomes_loopback(self):
         with Example("private", 2):

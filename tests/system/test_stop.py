@@ -69,7 +69,7 @@ class StopCases:
     mixin = None
 
     def start_echo(self, **settings):
-        return self.start_daemon({"echo": ostler.service("echo", self.mixin)}, **settings)
+        return self.start_daemon({"echo": ostler.service("echo", self.mixin, max_requests=256)}, **settings)
 
     def test_term_without_a_client_ends_it_at_once(self):
         self.assertLess(self.start_echo().stop().seconds, ostler.scaled(0.5))
@@ -222,7 +222,8 @@ class ConcurrentStopCases(StopCases):
         small = fleet.add(daemon.address(), 20, reads=False)
         large = fleet.add(daemon.address(), 20, reads=False)
         idle = fleet.add(daemon.address(), 100)
-        ostler.wait_until(lambda: daemon.descriptors() > 200, ostler.scaled(5), "200 connections are accepted")
+        serving = daemon.worker() if self.mixin == "forking" else None
+        ostler.wait_until(lambda: daemon.descriptors(serving) > 200, ostler.scaled(5), "200 connections are accepted")
         for client in small:
             client.say(os.urandom(100 * KIB))
         for client in large:
@@ -303,6 +304,10 @@ class StopInline(StopCases, StopTestCase):
 
 class StopUnderThreading(ConcurrentStopCases, StopTestCase):
     mixin = "threading"
+
+
+class StopInChildren(ConcurrentStopCases, StopTestCase):
+    mixin = "forking"
 
 
 class StopOnFibers(ConcurrentStopCases, StopTestCase):

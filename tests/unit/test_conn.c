@@ -2287,7 +2287,8 @@ static void dial_without_descriptors(void *arg)
 START_TEST(when_connect_itself_fails_nothing_is_called)
 {
     static const struct ostler_conn_handler nobody = { 0 };
-    static const char *const wrong[] = { "", "tcp:localhost:7", "tcp:127.0.0.1", "nonsense" };
+    static const char *const wrong[] = { "", "tcp:localhost:7", "tcp:127.0.0.1", "nonsense",
+                                         "udp:127.0.0.1:7", "unixgram:@x", "fd:0", "tcp:*:7" };
     struct dial d = { .handler = &caller };
     struct harness_server h;
     int listener = listen_at(d.address, sizeof(d.address), 5);

@@ -155,6 +155,12 @@ static int give_name(struct ostler_conn *c)
     return r < 0 ? r : ostler_conn_close(c);
 }
 
+static int ignore(struct ostler_datagram *d)
+{
+    (void)d;
+    return 0;
+}
+
 static int say_nothing(struct ostler_stream *s)
 {
     return ostler_server_user(ostler_stream_server(s)) ? ostler_stream_printf(s, "something") : 0;
@@ -172,10 +178,12 @@ static const struct ostler_server_class closed_server = { .super = &ostler_tcp_s
 static const struct ostler_stream_handler tell_stream = { .handle = tell };
 static const struct ostler_stream_handler nothing_stream = { .handle = say_nothing };
 static const struct ostler_conn_handler name_conn = { .on_open = give_name };
+static const struct ostler_datagram_handler deaf_datagram = { .on_datagram = ignore };
 
 static const struct ostler_service services[] = {
     { .name = "tale", .stream = &tell_stream, .user_size = sizeof(struct tale), .settings = tale_settings },
     { .name = "both", .stream = &nothing_stream, .conn = &name_conn },
+    { .name = "all", .stream = &nothing_stream, .conn = &name_conn, .datagram = &deaf_datagram },
     { .name = "closed", .stream = &tell_stream, .server_class = &closed_server, .user_size = sizeof(struct tale) },
     { 0 },
 };
@@ -218,6 +226,26 @@ START_TEST(a_handler_with_both_faces_is_evented_unless_the_file_says_otherwise)
     check_answer(SERVICES("one = { handler = \"both\" mixin = \"evented\"" LISTEN "}"), "one");
     check_answer(SERVICES("one = { handler = \"both\" mixin = \"inline\"" LISTEN "}"), "");
     check_answer(SERVICES("one = { handler = \"both\" mixin = \"fibers\"" LISTEN "}"), "");
+}
+END_TEST
+
+#define WITH_UDP " listen = [\"tcp:127.0.0.1:0\", \"udp:127.0.0.1:0\"] "
+
+START_TEST(a_handler_that_cannot_be_evented_at_all_its_addresses_runs_in_threads)
+{
+    check_answer(SERVICES("one = { handler = \"both\"" WITH_UDP "}"), "");
+    check_answer(SERVICES("one = { handler = \"all\"" WITH_UDP "}"), "one");
+    check_answer(SERVICES("one = { handler = \"all\" mixin = \"threading\"" WITH_UDP "}"), "");
+}
+END_TEST
+
+START_TEST(a_program_that_is_no_daemon_owns_no_udp_port)
+{
+    ck_assert(!ostler_daemon_owns_udp_port(-1));
+    ck_assert(!ostler_daemon_owns_udp_port(0));
+    ck_assert(!ostler_daemon_owns_udp_port(7));
+    ck_assert(!ostler_daemon_owns_udp_port(65535));
+    ck_assert(!ostler_daemon_owns_udp_port(65536));
 }
 END_TEST
 
@@ -358,6 +386,8 @@ int main(void)
     tcase_add_test(tc, settings_that_the_file_lacks_have_the_tables_defaults);
     tcase_add_test(tc, settings_of_the_file_reach_the_members_of_their_type);
     tcase_add_test(tc, a_handler_with_both_faces_is_evented_unless_the_file_says_otherwise);
+    tcase_add_test(tc, a_handler_that_cannot_be_evented_at_all_its_addresses_runs_in_threads);
+    tcase_add_test(tc, a_program_that_is_no_daemon_owns_no_udp_port);
     tcase_add_test(tc, a_service_without_user_size_has_no_user_data);
     tcase_add_test(tc, the_server_class_of_a_service_is_used);
     tcase_add_test(tc, services_that_share_a_handler_do_not_share_their_settings);

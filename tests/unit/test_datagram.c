@@ -46,6 +46,7 @@ static const struct {
     { "inline", NULL, false },
     { "threading", &ostler_threading, false },
     { "fibers", &ostler_fibers, false },
+    { "forking", &ostler_forking, false },
 };
 
 enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
@@ -122,6 +123,17 @@ static int connected(const struct ostler_server *server, size_t index)
     return fd;
 }
 
+/* recvfrom(2) of one byte, which a child's end does not interrupt. */
+static ssize_t receive_from(int fd, char *byte, struct sockaddr_in *from, socklen_t *length)
+{
+    ssize_t n;
+
+    do
+        n = recvfrom(fd, byte, 1, 0, (struct sockaddr *)from, length);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
 /* Is what comes back the n bytes that were sent? */
 static bool comes_back(int fd, const char *data, size_t n)
 {
@@ -129,13 +141,15 @@ static bool comes_back(int fd, const char *data, size_t n)
 
     if (send(fd, data, n, 0) != (ssize_t)n)
         return false;
-    return recv(fd, back, sizeof(back), 0) == (ssize_t)n && memcmp(back, data, n) == 0;
+    return harness_receive_once(fd, back, sizeof(back)) == (ssize_t)n && memcmp(back, data, n) == 0;
 }
 
 static const char *bytes(void)
 {
     static char data[65507];
 
+    if (data[1])
+        return data;
     for (size_t i = 0; i < sizeof(data); i++)
         data[i] = (char)(i * 7 + i / 251);
     return data;
@@ -182,11 +196,413 @@ START_TEST(a_reply_leaves_from_the_address_that_was_asked)
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1); /* 127.0.0.2 */
     to.sin_port = htons((uint16_t)ostler_address_port(ostler_server_address(h.server, 0)));
     ck_assert_int_eq(sendto(client, "?", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
-    ck_assert_int_eq(recvfrom(client, &byte, 1, 0, (struct sockaddr *)&from, &length), 1);
+    ck_assert_int_eq(receive_from(client, &byte, &from, &length), 1);
     ck_assert_int_eq(byte, '?');
     ck_assert_uint_eq(from.sin_addr.s_addr, to.sin_addr.s_addr);
     ck_assert_uint_eq(from.sin_port, to.sin_port);
     close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* ---- What a stream handler can do with a datagram ---- */
+
+static int lines_handle(struct ostler_stream *s)
+{
+    char line[64];
+    int lines = 0, r = 0;
+
+    while (r == 0 && ostler_stream_read_line(s, line, sizeof(line)) > 0)
+        r = ostler_stream_printf(s, "%d:%s", ++lines, line);
+    if (r == 0)
+        r = ostler_stream_shutdown_write(s);
+    return r < 0 ? r : ostler_stream_write(s, "late", 4) == -EPIPE ? OSTLER_PARK : -EPROTO;
+}
+
+static const struct ostler_stream_handler lines_handler = { .handle = lines_handle, .output_buffer = 8 };
+
+START_TEST(what_was_written_leaves_as_one_datagram)
+{
+    struct ostler_server_options options = options_for(_i, &lines_handler, NULL);
+    struct harness_server h;
+    char answer[64] = "";
+    int client;
+
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    ck_assert_int_eq(send(client, "a\nb\nc", 5, 0), 5);
+    ck_assert_int_eq(harness_receive_once(client, answer, sizeof(answer) - 1), 11);
+    ck_assert_str_eq(answer, "1:a\n2:b\n3:c");
+    ck_assert_int_eq(send(client, "", 0, 0), 0);
+    ck_assert_int_eq(harness_receive_once(client, answer, sizeof(answer)), 0); /* an empty one, since nothing was written */
+    close(client);
+    ck_assert_int_eq(harness_log_count(&h.log, "failed"), 0);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+static int silent_handle(struct ostler_stream *s)
+{
+    char first = 0;
+    ssize_t n = ostler_stream_read(s, &first, 1);
+    int r = n > 0 && first == 's' ? ostler_stream_no_reply(s) : 0;
+
+    return r < 0 ? r : ostler_stream_printf(s, "%d", ostler_request_was_cut(s->request));
+}
+
+static const struct ostler_stream_handler silent = { .handle = silent_handle };
+
+START_TEST(no_reply_is_none)
+{
+    struct ostler_server_options options = options_for(_i, &silent, NULL);
+    struct harness_server h;
+    char answer[8];
+    int client;
+
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    ck_assert_int_eq(send(client, "s", 1, 0), 1);
+    ck_assert_int_eq(send(client, "t", 1, 0), 1);
+    ck_assert_int_eq(harness_receive_once(client, answer, sizeof(answer)), 1);
+    ck_assert(harness_is_silent(client)); /* there was one answer */
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+static int cut_on_datagram(struct ostler_datagram *d)
+{
+    char text[32];
+    int n = snprintf(text, sizeof(text), "%zu %d", ostler_datagram_length(d), ostler_datagram_was_cut(d));
+
+    return ostler_datagram_reply(d, text, (size_t)n);
+}
+
+static int cut_handle(struct ostler_stream *s)
+{
+    char buf[64];
+    ssize_t n = ostler_stream_read_exactly(s, buf, sizeof(buf));
+
+    return n < 0 ? (int)n : ostler_stream_printf(s, "%zd %d", n, ostler_request_was_cut(s->request));
+}
+
+static const struct ostler_stream_handler cut = { .handle = cut_handle };
+static const struct ostler_datagram_handler cut_datagram = { .on_datagram = cut_on_datagram };
+
+START_TEST(a_datagram_that_was_cut_says_so)
+{
+    struct ostler_server_options options = options_for(_i, &cut, &cut_datagram);
+    struct harness_server h;
+    char answer[32] = "";
+    int client;
+
+    options.max_packet = 10;
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    ck_assert_int_eq(send(client, bytes(), 10, 0), 10);
+    ck_assert_int_eq(harness_receive_once(client, answer, sizeof(answer) - 1), 4);
+    ck_assert_str_eq(answer, "10 0");
+    ck_assert_int_eq(send(client, bytes(), 11, 0), 11);
+    ck_assert_int_eq(harness_receive_once(client, answer, sizeof(answer) - 1), 4);
+    ck_assert_str_eq(answer, "10 1");
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+static int large_handle(struct ostler_stream *s)
+{
+    int fits = ostler_stream_write(s, bytes(), 65507), more = ostler_stream_write(s, "x", 1);
+
+    return fits == 0 && more == -EMSGSIZE ? 0 : -EPROTO;
+}
+
+static int large_on_datagram(struct ostler_datagram *d)
+{
+    int more = ostler_datagram_reply(d, bytes(), 65508);
+
+    return more == -EMSGSIZE ? ostler_datagram_reply(d, bytes(), 65507) : -EPROTO;
+}
+
+static const struct ostler_stream_handler large = { .handle = large_handle };
+static const struct ostler_datagram_handler large_datagram = { .on_datagram = large_on_datagram };
+
+START_TEST(a_reply_has_a_largest_size)
+{
+    struct ostler_server_options options = options_for(_i, &large, &large_datagram);
+    struct harness_server h;
+    static char answer[70000];
+    int client;
+
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(send(client, "?", 1, 0), 1);
+        ck_assert_int_eq(harness_receive_once(client, answer, sizeof(answer)), 65507);
+    }
+    close(client);
+    ck_assert_int_eq(harness_log_count(&h.log, "failed"), 0);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+static int three_on_datagram(struct ostler_datagram *d)
+{
+    int r = 0;
+
+    for (int i = 0; i < 40 && r == 0; i++) /* more than a batch has room for */
+        r = ostler_datagram_reply(d, &(char){ (char)('a' + i % 26) }, 1);
+    return r;
+}
+
+static const struct ostler_datagram_handler three = { .on_datagram = three_on_datagram };
+
+START_TEST(a_datagram_may_have_several_replies)
+{
+    struct ostler_server_options options = { .address = "udp:127.0.0.1:0", .datagram = &three };
+    struct harness_server h;
+    char byte;
+    int client;
+
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    ck_assert_int_eq(send(client, "?", 1, 0), 1);
+    for (int i = 0; i < 40; i++) {
+        ck_assert_int_eq(harness_receive_once(client, &byte, 1), 1);
+        ck_assert_int_eq(byte, 'a' + i % 26);
+    }
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* ---- Slots ---- */
+
+static bool refuse_x(struct ostler_server *s, const struct ostler_request *r)
+{
+    (void)s;
+    return ostler_request_is_datagram(r) && ostler_request_bytes_in(r) != 1;
+}
+
+static const struct ostler_server_class picky = { .super = &ostler_udp_server, .verify_request = refuse_x };
+
+START_TEST(a_refused_datagram_gets_no_answer)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct harness_server h;
+    char answer[8];
+    int client;
+
+    options.server_class = &picky;
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    ck_assert_int_eq(send(client, "x", 1, 0), 1);
+    ck_assert_int_eq(send(client, "yy", 2, 0), 2);
+    ck_assert_int_eq(harness_receive_once(client, answer, sizeof(answer)), 2);
+    ck_assert(harness_is_silent(client));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_uint_eq(ostler_server_dropped(NULL), 0);
+}
+END_TEST
+
+static int failing_handle(struct ostler_stream *s)
+{
+    (void)s;
+    return -EIO;
+}
+
+static int failing_on_datagram(struct ostler_datagram *d)
+{
+    (void)d;
+    return -EIO;
+}
+
+static const struct ostler_stream_handler failing = { .handle = failing_handle };
+static const struct ostler_datagram_handler failing_datagram = { .on_datagram = failing_on_datagram };
+
+START_TEST(a_handler_that_fails_is_reported_with_its_peer)
+{
+    struct ostler_server_options options = options_for(_i, &failing, &failing_datagram);
+    struct harness_server h;
+    int client;
+
+    options.name = "failing";
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    ck_assert_int_eq(send(client, "x", 1, 0), 1);
+    ck_assert(harness_log_wait(&h.log, "failing: udp:127.0.0.1:"));
+    ck_assert(harness_log_wait(&h.log, "Input/output error"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* ---- Full, and stopped ---- */
+
+static struct harness_event *begun, *go;
+
+static void share_events(void)
+{
+    static struct harness_event *shared;
+
+    if (!shared)
+        shared = harness_share(2 * sizeof(*shared));
+    ck_assert_ptr_nonnull(shared);
+    begun = shared;
+    go = shared + 1;
+    harness_event_init(begun);
+    harness_event_init(go);
+}
+
+static int waiting_handle(struct ostler_stream *s)
+{
+    harness_raise(begun);
+    return harness_wait(go, 1) ? echo_handle(s) : -ETIMEDOUT;
+}
+
+static const struct ostler_stream_handler waiting = { .handle = waiting_handle };
+
+static const struct ostler_mixin *const blocking[] = { &ostler_threading, &ostler_forking };
+
+START_TEST(datagrams_wait_for_a_place_and_a_stop_waits_for_them)
+{
+    struct ostler_server_options options = {
+        .address = "udp:127.0.0.1:0", .stream = &waiting, .mixin = blocking[_i], .max_requests = 2
+    };
+    struct harness_server h;
+    char answer[8];
+    int client;
+
+    share_events();
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(send(client, &(char){ (char)('a' + i) }, 1, 0), 1);
+    ck_assert(harness_wait(begun, 2));
+    ostler_reactor_stop(ostler_server_reactor(h.server));
+    harness_raise(go);
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(harness_receive_once(client, answer, sizeof(answer)), 1);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_int_eq(harness_count(begun), 20);
+    harness_free(&h);
+    close(client);
+}
+END_TEST
+
+enum { BURST = 10000 };
+
+/* How many datagrams wait in the kernel, and how many it has dropped, are its own; together
+ * with those that were begun they are all that were sent. */
+START_TEST(a_burst_is_bounded_by_the_queue_and_counted)
+{
+    struct ostler_server_options options = {
+        .address = "udp:127.0.0.1:0", .stream = &waiting, .mixin = blocking[_i], .max_requests = 2, .queue = 16
+    };
+    struct harness_server h;
+    unsigned long long dropped;
+    int client;
+
+    share_events();
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    for (int i = 0; i < BURST; i++)
+        ck_assert_int_eq(send(client, bytes(), 1000, 0), 1000);
+    ck_assert(harness_wait(begun, 2));
+    dropped = ostler_server_dropped(h.server);
+    ck_assert_uint_gt(dropped, 0);
+    ck_assert_uint_lt(dropped, BURST);
+    harness_raise(go);
+    ck_assert(harness_wait(begun, (int)(BURST - dropped)));
+    ck_assert(harness_log_wait(&h.log, "datagrams dropped"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(harness_count(begun), (int)(BURST - dropped));
+}
+END_TEST
+
+START_TEST(a_burst_harms_nobody)
+{
+    struct ostler_server_options options = options_for(_i % WAYS, &echo, &echo_datagram);
+    struct harness_server h;
+    char answer[1024];
+    int client;
+
+    options.address = _i / WAYS ? "unixgram:@ostler-test-burst" : "udp:127.0.0.1:0";
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    for (int i = 0; i < BURST; i++)
+        send(client, bytes(), 100, _i / WAYS ? MSG_DONTWAIT : 0);
+    close(client);
+    client = connected(h.server, 0);
+    do
+        ck_assert_int_eq(send(client, "again", 5, 0), 5);
+    while (harness_receive_once(client, answer, sizeof(answer)) != 5);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+START_TEST(handle_request_handles_one_datagram)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct ostler_server *server;
+    char answer[8];
+    int client;
+
+    options.request_timeout_ms = harness_deadline_ms();
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    client = connected(server, 0);
+    ck_assert_int_eq(send(client, "a", 1, 0), 1);
+    ck_assert_int_eq(send(client, "bb", 2, 0), 2);
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert_int_eq(harness_receive_once(client, answer, sizeof(answer)), 1);
+    ck_assert_uint_eq(ostler_server_accepted(server), 1);
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert_int_eq(harness_receive_once(client, answer, sizeof(answer)), 2);
+    ostler_server_free(server);
+    close(client);
+}
+END_TEST
+
+/* ---- Several kinds on one server ---- */
+
+static ssize_t echo_on_data(struct ostler_conn *c, const void *data, size_t n)
+{
+    int r = ostler_conn_write(c, data, n);
+
+    return r < 0 ? r : (ssize_t)n;
+}
+
+static const struct ostler_conn_handler echo_conn = { .on_data = echo_on_data };
+
+START_TEST(one_server_serves_all_kinds)
+{
+    static const char *const addresses[] = { "udp:127.0.0.1:0", "tcp:127.0.0.1:0", "unix:@ostler-test-all",
+                                             "unixgram:@ostler-test-all", NULL };
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct harness_server h;
+    int client;
+
+    options.address = NULL;
+    options.addresses = addresses;
+    if (options.datagram)
+        options.conn = &echo_conn;
+    harness_start(&h, &options);
+    for (size_t i = 0; i < 4; i += 3) {
+        client = connected(h.server, i);
+        ck_assert(comes_back(client, "datagram", 8));
+        close(client);
+    }
+    for (size_t i = 1; i < 3; i++) {
+        client = harness_connect_to(ostler_server_address(h.server, i), 0);
+        ck_assert(harness_say(client, "stream"));
+        shutdown(client, SHUT_WR);
+        ck_assert(harness_expect(client, "stream"));
+        ck_assert(harness_expect_end(client));
+        close(client);
+    }
     ck_assert_int_eq(harness_stop(&h), 0);
 }
 END_TEST
@@ -197,7 +613,22 @@ int main(void)
     TCase *tc = harness_case(suite, "echo");
 
     tcase_add_loop_test(tc, every_size_comes_back_whole, 0, WAYS * KINDS);
+    tcase_add_loop_test(tc, one_server_serves_all_kinds, 0, WAYS);
     tc = harness_case(suite, "origin");
     tcase_add_loop_test(tc, a_reply_leaves_from_the_address_that_was_asked, 0, WAYS * 4);
+    tc = harness_case(suite, "handlers");
+    tcase_add_loop_test(tc, what_was_written_leaves_as_one_datagram, 1, WAYS);
+    tcase_add_loop_test(tc, no_reply_is_none, 1, WAYS);
+    tcase_add_loop_test(tc, a_datagram_that_was_cut_says_so, 0, WAYS);
+    tcase_add_loop_test(tc, a_reply_has_a_largest_size, 0, WAYS);
+    tcase_add_test(tc, a_datagram_may_have_several_replies);
+    tc = harness_case(suite, "slots");
+    tcase_add_loop_test(tc, a_refused_datagram_gets_no_answer, 0, WAYS);
+    tcase_add_loop_test(tc, a_handler_that_fails_is_reported_with_its_peer, 0, WAYS);
+    tcase_add_loop_test(tc, handle_request_handles_one_datagram, 0, WAYS);
+    tc = harness_case(suite, "many");
+    tcase_add_loop_test(tc, datagrams_wait_for_a_place_and_a_stop_waits_for_them, 0, 2);
+    tcase_add_loop_test(tc, a_burst_is_bounded_by_the_queue_and_counted, 0, 2);
+    tcase_add_loop_test(tc, a_burst_harms_nobody, 0, WAYS * 2);
     return harness_main(suite);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -280,6 +281,84 @@ START_TEST(max_parked_stops_accepting)
 }
 END_TEST
 
+/* ---- Many, on eight threads ---- */
+
+enum { CROWD = 5000, SILENT = 300, THREADS = 8, PROMPT_MS = 100 };
+
+static void raise_limit(void)
+{
+    struct rlimit limit;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_uint_gt(limit.rlim_cur, 2 * CROWD + 100);
+}
+
+/* How long an answer takes, in milliseconds, or -1. */
+static long answer_time(int client, const char *answer)
+{
+    uint64_t begun = harness_now_ms();
+
+    if (!harness_say(client, "x\n") || !harness_expect(client, answer))
+        return -1;
+    return (long)(harness_now_ms() - begun);
+}
+
+START_TEST(each_of_five_thousand_idle_connections_is_answered_promptly)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(1, deeds);
+    static int clients[CROWD];
+    struct harness_server h;
+
+    raise_limit();
+    options.max_requests = THREADS;
+    harness_start(&h, &options);
+    for (int i = 0; i < CROWD; i++) {
+        clients[i] = harness_connect(h.server);
+        ck_assert_int_ge(clients[i], 0);
+        ck_assert_int_ge(answer_time(clients[i], "1 x\n"), 0);
+    }
+    ck_assert_uint_le(harness_threads(), THREADS + 4);
+    for (int i = 0; i < CROWD; i += 7) {
+        long ms = answer_time(clients[i * 31 % CROWD], "2 x\n");
+
+        ck_assert_int_ge(ms, 0);
+        ck_assert_int_le(ms, PROMPT_MS * harness_slow());
+    }
+    for (int i = 0; i < CROWD; i++)
+        close(clients[i]);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+START_TEST(three_hundred_silent_clients_hold_up_nobody)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(1, deeds);
+    static int silent[SILENT];
+    struct harness_server h;
+
+    options.max_requests = THREADS;
+    options.defer = true;
+    harness_start(&h, &options);
+    for (int i = 0; i < SILENT; i++)
+        silent[i] = harness_connect(h.server);
+    for (int i = 0; i < 50; i++) {
+        int client = harness_connect(h.server);
+        long ms = answer_time(client, "1 x\n");
+
+        ck_assert_int_ge(ms, 0);
+        ck_assert_int_le(ms, PROMPT_MS * harness_slow());
+        close(client);
+    }
+    for (int i = 0; i < SILENT; i++)
+        close(silent[i]);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("park");
@@ -294,5 +373,8 @@ int main(void)
     tc = harness_case(suite, "defer");
     tcase_add_loop_test(tc, with_defer_silent_clients_hold_no_place, 0, WAYS);
     tcase_add_loop_test(tc, max_parked_stops_accepting, 0, WAYS);
+    tc = harness_case(suite, "crowd");
+    tcase_add_test(tc, each_of_five_thousand_idle_connections_is_answered_promptly);
+    tcase_add_test(tc, three_hundred_silent_clients_hold_up_nobody);
     return harness_main(suite);
 }

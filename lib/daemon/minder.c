@@ -1,0 +1,301 @@
+/* Starts the worker, waits in waitid(2) for its death, and starts it again, at once, or
+ * a little later when it gets nowhere (backoff.c).
+ *
+ * A worker is the leader of a process group, in which its children are. When it has
+ * died, the others of the group are killed, while it is still a zombie: as long as it
+ * is one its number can be no one else's. Orphans of the group that became our children,
+ * since we are the system's first process or a subreaper, are reaped with it. */
+#include "daemon/minder.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <ostler/error.h>
+#include <ostler/log.h>
+
+#include "daemon/now.h"
+#include "daemon/worker.h"
+
+enum { LONG_ENOUGH_MS = 1000, KILL_MS = 700, NO_MORE = -1, PHRASE = 80 };
+
+/* One worker's, from start to end. */
+struct life {
+    int64_t born;
+    int error; /* it could not be started */
+    bool ready;
+    siginfo_t end; /* all 0: not known, somebody else has reaped it */
+};
+
+void ost_minder_init(struct ost_minder *m, const struct ost_worker *worker, const struct ostler_log *log)
+{
+    pthread_condattr_t monotonic;
+
+    *m = (struct ost_minder){ .worker = worker, .log = log };
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+void ost_minder_fini(struct ost_minder *m)
+{
+    pthread_cond_destroy(&m->changed);
+    pthread_mutex_destroy(&m->lock);
+}
+
+/* Wait for a change until limit, a point in time; false when that has come. */
+static bool await_change(struct ost_minder *m, int64_t limit)
+{
+    struct timespec until = { .tv_sec = (time_t)(limit / 1000), .tv_nsec = (long)(limit % 1000) * 1000000 };
+
+    return pthread_cond_timedwait(&m->changed, &m->lock, &until) != ETIMEDOUT;
+}
+
+/* Let time pass, unless a stop comes. */
+static void pass_time(struct ost_minder *m, long ms)
+{
+    int64_t limit = ost_now_ms() + ms;
+
+    pthread_mutex_lock(&m->lock);
+    while (!m->stopping && ms > 0 && await_change(m, limit))
+        continue;
+    pthread_mutex_unlock(&m->lock);
+}
+
+static bool is_stopping(struct ost_minder *m)
+{
+    bool stopping;
+
+    pthread_mutex_lock(&m->lock);
+    stopping = m->stopping;
+    pthread_mutex_unlock(&m->lock);
+    return stopping;
+}
+
+/* Under the lock: after a stop, which must find every worker, none is born. */
+static int give_birth(struct ost_minder *m, int *ready_fd)
+{
+    int error = -ECANCELED;
+
+    pthread_mutex_lock(&m->lock);
+    if (!m->stopping)
+        error = ost_worker_spawn(&m->pid, ready_fd, m->worker);
+    pthread_mutex_unlock(&m->lock);
+    return error;
+}
+
+/* Does the worker say that it is ready before the pipe ends, by its death at the latest? */
+static bool read_ready(int fd)
+{
+    char word[8];
+    ssize_t n;
+
+    do
+        n = read(fd, word, sizeof(word));
+    while (n < 0 && errno == EINTR);
+    close(fd);
+    return n == 6 && memcmp(word, "ready\n", 6) == 0;
+}
+
+static void await_ready(struct ost_minder *m, struct life *life, int ready_fd)
+{
+    life->ready = read_ready(ready_fd);
+    pthread_mutex_lock(&m->lock);
+    m->ready = m->ready || life->ready;
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* Until it is dead, but not reaped. */
+static void await_death(const struct ost_minder *m, struct life *life)
+{
+    int r;
+
+    do
+        r = waitid(P_PID, (id_t)m->pid, &life->end, WEXITED | WNOWAIT);
+    while (r < 0 && errno == EINTR);
+    if (r < 0)
+        life->end = (siginfo_t){ 0 };
+}
+
+static void bury(struct ost_minder *m, const struct life *life)
+{
+    siginfo_t end;
+    int r;
+
+    pthread_mutex_lock(&m->lock);
+    if (life->end.si_pid == m->pid) {
+        kill(-m->pid, SIGKILL);
+        do
+            r = waitid(P_PGID, (id_t)m->pid, &end, WEXITED);
+        while (r == 0 || errno == EINTR);
+    }
+    m->pid = 0;
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+}
+
+static void describe(const struct life *life, char text[PHRASE])
+{
+    if (life->error < 0)
+        snprintf(text, PHRASE, "cannot be started: %s", ostler_strerror(life->error));
+    else if (life->end.si_code == CLD_EXITED)
+        snprintf(text, PHRASE, "ended with status %d", life->end.si_status);
+    else if (life->end.si_pid)
+        snprintf(text, PHRASE, "died by signal %d", life->end.si_status);
+    else
+        snprintf(text, PHRASE, "ended");
+}
+
+/* Is its death a reason to wait? Not when it had its time, nor when somebody killed it
+ * at its work. */
+static bool got_nowhere(const struct life *life)
+{
+    bool killed = life->end.si_code == CLD_KILLED && life->end.si_status == SIGKILL;
+
+    return ost_now_ms() - life->born < LONG_ENOUGH_MS && !(life->ready && killed);
+}
+
+static long delay_after(struct ost_minder *m, const struct life *life)
+{
+    if (got_nowhere(life))
+        return ost_backoff_after_death(&m->backoff, ost_now_ms());
+    m->backoff = (struct ost_backoff){ 0 };
+    return 0;
+}
+
+/* There is to be no other: we stop, or not even the first one was ever ready. */
+static long end(struct ost_minder *m, const struct life *life, const char *how)
+{
+    bool good = life->end.si_code == CLD_EXITED && life->end.si_status == 0;
+
+    if (good && is_stopping(m))
+        return NO_MORE;
+    ostler_log_write(m->log, OSTLER_LOG_ERROR, "worker %s%s", how, m->ready ? "" : " before it was ready");
+    m->result = -ECHILD;
+    return NO_MORE;
+}
+
+/* What follows on a life: the delay before the next one, or NO_MORE. */
+static long go_on(struct ost_minder *m, const struct life *life)
+{
+    char how[PHRASE];
+    long delay_ms;
+
+    describe(life, how);
+    if (is_stopping(m) || !m->ready)
+        return end(m, life, how);
+    delay_ms = delay_after(m, life);
+    if (delay_ms > 0)
+        ostler_log_write(m->log, OSTLER_LOG_ERROR, "worker %s; started again in %ld.%ld s", how, delay_ms / 1000,
+                         delay_ms % 1000 / 100);
+    else
+        ostler_log_write(m->log, OSTLER_LOG_ERROR, "worker %s; started again", how);
+    return delay_ms;
+}
+
+static long live(struct ost_minder *m)
+{
+    struct life life = { .born = ost_now_ms() };
+    int ready_fd;
+
+    life.error = give_birth(m, &ready_fd);
+    if (life.error == -ECANCELED)
+        return NO_MORE;
+    if (life.error == 0) {
+        await_ready(m, &life, ready_fd);
+        await_death(m, &life);
+        bury(m, &life);
+    }
+    return go_on(m, &life);
+}
+
+/* Signals are for the other threads: what they do to handlers is none of ours. */
+static void block_signals(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
+static void *run(void *arg)
+{
+    struct ost_minder *m = arg;
+    long delay_ms = 0;
+
+    block_signals();
+    while (delay_ms != NO_MORE) {
+        pass_time(m, delay_ms);
+        delay_ms = live(m);
+    }
+    pthread_mutex_lock(&m->lock);
+    m->ended = true;
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+    return NULL;
+}
+
+int ost_minder_start(struct ost_minder *m)
+{
+    int error;
+
+    if (!m->worker)
+        return 0;
+    error = -pthread_create(&m->thread, NULL, run, m);
+    m->started = error == 0;
+    if (error < 0)
+        return error;
+    pthread_mutex_lock(&m->lock);
+    while (!m->ready && !m->ended)
+        pthread_cond_wait(&m->changed, &m->lock);
+    error = m->ended ? m->result : 0;
+    pthread_mutex_unlock(&m->lock);
+    return error;
+}
+
+void ost_minder_stop(struct ost_minder *m)
+{
+    pthread_mutex_lock(&m->lock);
+    if (!m->stopping && m->pid)
+        kill(m->pid, OST_WORKER_STOP);
+    m->stopping = true;
+    pthread_cond_broadcast(&m->changed);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void ost_minder_abort(struct ost_minder *m)
+{
+    pthread_mutex_lock(&m->lock);
+    if (m->pid)
+        kill(m->pid, OST_WORKER_HURRY);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void ost_minder_kill(struct ost_minder *m)
+{
+    int64_t limit = ost_now_ms() + KILL_MS;
+
+    pthread_mutex_lock(&m->lock);
+    if (m->pid) {
+        ostler_log_write(m->log, OSTLER_LOG_ERROR, "worker does not end: killing it");
+        kill(-m->pid, SIGKILL);
+    }
+    while (m->pid && await_change(m, limit))
+        continue;
+    pthread_mutex_unlock(&m->lock);
+}
+
+int ost_minder_join(struct ost_minder *m)
+{
+    if (!m->started)
+        return 0;
+    pthread_join(m->thread, NULL);
+    return m->result;
+}

@@ -1,0 +1,45 @@
+/* The thread that keeps a worker running. */
+#ifndef OST_DAEMON_MINDER_H
+#define OST_DAEMON_MINDER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "daemon/backoff.h"
+
+struct ostler_log;
+struct ost_worker;
+
+struct ost_minder {
+    const struct ost_worker *worker; /* NULL: there is nothing to mind, and all this does nothing */
+    const struct ostler_log *log;
+    pthread_t thread;
+    bool started;               /* the thread */
+    struct ost_backoff backoff; /* the thread's */
+    pthread_mutex_t lock;       /* of all that follows */
+    pthread_cond_t changed;
+    pid_t pid;     /* of the worker; 0: none is there */
+    bool ready;    /* one has been */
+    bool stopping; /* none is to be started any more */
+    bool ended;    /* the thread has no more to do */
+    int result;    /* then */
+};
+
+void ost_minder_init(struct ost_minder *minder, const struct ost_worker *worker, const struct ostler_log *log);
+void ost_minder_fini(struct ost_minder *minder);
+
+/* Start the worker and return when it is ready, or is not to be any more. 0, or -errno
+ * after the log was told. From now on it is started again whenever it dies. */
+int ost_minder_start(struct ost_minder *minder);
+
+/* Let the worker stop gracefully, at once, or die with all its processes (then wait until
+ * it has, for a moment). Thread: any. */
+void ost_minder_stop(struct ost_minder *minder);
+void ost_minder_abort(struct ost_minder *minder);
+void ost_minder_kill(struct ost_minder *minder);
+
+/* After a stop: wait until no worker is left. 0, or -ECHILD when it did not end well. */
+int ost_minder_join(struct ost_minder *minder);
+
+#endif

@@ -1,0 +1,204 @@
+/* The orders are one line:
+ *
+ *    PARENT,TEXT:PORT,PORT:SERVICE=FD,FD:SERVICE=FD
+ *
+ * the daemon's process, the descriptor of the configuration (to be closed), the UDP ports
+ * of all services of the daemon (there may be none), and the descriptors of the sockets
+ * that it has bound for the services that the worker runs.
+ * All else the worker has from the daemon's configuration, whose text it reads again:
+ * services that are not named here are none of its business. What comes as an argument
+ * may come from anybody, so it is looked at as such. */
+#include "daemon/orders.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <ostler/mixin.h>
+
+#include "daemon/ports.h"
+#include "daemon/service.h"
+
+enum { MAX_PORT = 65535, FD_TEXT = 16 };
+
+/* ---- Writing ---- */
+
+static void write_ports(FILE *out)
+{
+    const char *separator = "";
+
+    for (int port = 1; port <= MAX_PORT; port++)
+        if (ostler_daemon_owns_udp_port(port)) {
+            fprintf(out, "%s%d", separator, port);
+            separator = ",";
+        }
+}
+
+static void write_service(FILE *out, const struct ostler_server *server)
+{
+    int fd;
+
+    fprintf(out, ":%s", ostler_server_name(server));
+    for (size_t i = 0; (fd = ostler_server_fd(server, i)) >= 0; i++)
+        fprintf(out, "%c%d", i == 0 ? '=' : ',', fd);
+}
+
+int ost_orders_compose(char **out, const struct ost_conf *conf, struct ostler_server *const *servers, int text_fd)
+{
+    size_t size;
+    FILE *stream = open_memstream(out, &size);
+
+    if (!stream)
+        return -errno;
+    fprintf(stream, "%ld,%d:", (long)getpid(), text_fd);
+    write_ports(stream);
+    for (size_t i = 0; i < conf->count; i++)
+        if (conf->services[i].held)
+            write_service(stream, servers[i]);
+    if (fclose(stream) == 0)
+        return 0;
+    free(*out);
+    return -ENOMEM;
+}
+
+/* ---- Reading: each function goes on from *at ---- */
+
+static bool take(const char **at, char mark)
+{
+    if (**at != mark)
+        return false;
+    ++*at;
+    return true;
+}
+
+/* A number from min to max, or -EINVAL. */
+static int take_number(const char **at, int min, int max)
+{
+    size_t digits = strspn(*at, "0123456789");
+    long value = digits > 0 && digits <= 10 ? strtol(*at, NULL, 10) : -1;
+
+    if (value < min || value > max)
+        return -EINVAL;
+    *at += digits;
+    return (int)value;
+}
+
+static bool take_ports(const char **at)
+{
+    int port;
+
+    if (take(at, ':'))
+        return true;
+    do {
+        port = take_number(at, 1, MAX_PORT);
+        ost_ports_add(port);
+    } while (port > 0 && take(at, ','));
+    return port > 0 && take(at, ':');
+}
+
+/* How many descriptors stand at text. */
+static size_t count_descriptors(const char *text)
+{
+    size_t count = 1;
+
+    for (; *text && *text != ':'; text++)
+        count += *text == ',';
+    return count;
+}
+
+/* In place of the addresses of the file, the sockets that are bound there. */
+static int take_descriptors(struct ost_conf_service *service, const char **at)
+{
+    size_t count = count_descriptors(*at);
+    const char **addresses = calloc(count + 1, sizeof(*addresses) + FD_TEXT);
+    char *text = (char *)(addresses + count + 1);
+    int fd;
+
+    if (!addresses)
+        return -ENOMEM;
+    free((void *)service->options.addresses);
+    service->options.addresses = addresses;
+    do {
+        fd = take_number(at, STDERR_FILENO + 1, INT_MAX);
+        snprintf(text, FD_TEXT, "fd:%d", fd);
+        *addresses++ = text;
+        text += FD_TEXT;
+    } while (fd > 0 && take(at, ','));
+    return fd > 0 ? 0 : -EINVAL;
+}
+
+static struct ost_conf_service *find_held(const struct ost_conf *conf, const char *name, size_t n)
+{
+    for (size_t i = 0; i < conf->count; i++) {
+        struct ost_conf_service *service = &conf->services[i];
+
+        if (service->held && strlen(service->name) == n && memcmp(service->name, name, n) == 0)
+            return service;
+    }
+    return NULL;
+}
+
+static int take_service(struct ost_conf *conf, const char **at)
+{
+    size_t n = strcspn(*at, "=");
+    struct ost_conf_service *service = find_held(conf, *at, n);
+
+    *at += n;
+    if (!service || !take(at, '='))
+        return -EINVAL;
+    service->held = false;
+    return take_descriptors(service, at);
+}
+
+/* The parent, and the text, which has been read by now. */
+static bool take_head(struct ost_conf *conf, const char **at)
+{
+    int text_fd;
+
+    conf->parent = take_number(at, 1, INT_MAX);
+    if (conf->parent < 0 || !take(at, ','))
+        return false;
+    text_fd = take_number(at, STDERR_FILENO + 1, INT_MAX);
+    return text_fd > 0 && close(text_fd) == 0 && take(at, ':');
+}
+
+static int take_orders(struct ost_conf *conf, const char *at)
+{
+    int error;
+
+    if (!take_head(conf, &at) || !take_ports(&at))
+        return -EINVAL;
+    do
+        error = take_service(conf, &at);
+    while (error == 0 && take(&at, ':'));
+    return error == 0 && *at ? -EINVAL : error;
+}
+
+/* Leave what is not to run here. */
+static void keep_ordered(struct ost_conf *conf)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < conf->count; i++) {
+        struct ost_conf_service *service = &conf->services[i];
+
+        if (service->options.mixin == &ostler_forking && !service->held)
+            conf->services[kept++] = *service;
+        else
+            ost_service_fini(service);
+    }
+    conf->count = kept;
+}
+
+int ost_orders_apply(struct ost_conf *conf, const char *orders)
+{
+    int error = take_orders(conf, orders);
+
+    if (error == 0)
+        keep_ordered(conf);
+    return error;
+}

@@ -1,0 +1,36 @@
+/* A worker: this program executed anew, for the services of the mix-in "forking". */
+#ifndef OST_DAEMON_WORKER_H
+#define OST_DAEMON_WORKER_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "daemon/conf.h"
+
+/* One of these stops it gracefully, the other at once. Two of one kind would not do: they
+ * may arrive as one; and the kernel sends the first for each thread of the daemon that dies. */
+enum { OST_WORKER_STOP = SIGTERM, OST_WORKER_HURRY = SIGINT };
+
+/* All that it takes to start one, again and again. */
+struct ost_worker {
+    const char *program;
+    int text_fd;  /* the configuration as it was read */
+    char *orders; /* as an argument */
+    int *fds;     /* of the sockets; the servers' */
+    size_t fd_count;
+};
+
+/* For a conf that has services which are held; servers, one a service, are bound. 0 or -errno. */
+int ost_worker_init(struct ost_worker *worker, const char *program, const struct ost_conf *conf,
+                    struct ostler_server *const *servers);
+
+void ost_worker_fini(struct ost_worker *worker);
+
+/* Start one, in a process group of its own, with SIGTERM and SIGINT blocked. When it
+ * is ready it writes "ready" and a newline to the pipe of which *ready is the end to be
+ * read, and closed. 0 or -errno. Thread: one that lives as long as the worker
+ * (PR_SET_PDEATHSIG, prctl(2)). */
+int ost_worker_spawn(pid_t *pid, int *ready, const struct ost_worker *worker);
+
+#endif
