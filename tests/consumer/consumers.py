@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 
+from commands import run
 from machine import becomes_readable, scaled, spawn, tool
 
 SOURCES = pathlib.Path(__file__).resolve().parent
@@ -25,16 +26,6 @@ WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
 COMPILERS = {".c": ("CMAKE_C_COMPILER", "-std=c11"), ".cpp": ("CMAKE_CXX_COMPILER", "-std=c++17")}
 MODULES = {"server": "ostler", "daemon": "ostler-daemon"}
 ANSWERS = {".c": b"C hello\n", ".cpp": b"C++ hello\n"}
-
-
-def run(*command, **options):
-    """A command's output; its failure is the test's, with all that it said."""
-    command = [str(word) for word in command]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                          text=True, timeout=scaled(300), **options)
-    if done.returncode != 0:
-        raise AssertionError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
-    return done.stdout
 
 
 def cached(build, name):

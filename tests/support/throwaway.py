@@ -7,22 +7,13 @@ import pathlib
 import re
 import shutil
 import stat
-import subprocess
 
-from machine import scaled, tool
+from commands import run
+from machine import tool
 
-FIELDS = "${Package}\t${Essential}\t${Provides}\t${Pre-Depends}, ${Depends}\n"
+FIELDS = "${db:Status-Status}\t${Package}\t${Essential}\t${Provides}\t${Pre-Depends}, ${Depends}\n"
 # What dpkg and ldconfig keep of their own, and the devices.
 KEPT = ("var/lib/dpkg/", "var/log/", "var/cache/ldconfig/", "etc/ld.so.cache", "dev/")
-
-
-def run(*command, **options):
-    """Standard output; a failure is the test's, with all that was said."""
-    command = [str(word) for word in command]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=scaled(120), **options)
-    if done.returncode != 0:
-        raise AssertionError(f"{' '.join(command[:12])} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def names(relation):
@@ -36,6 +27,7 @@ class Packages:
 
     def __init__(self):
         rows = [line.split("\t") for line in run(tool("dpkg-query"), "-W", "-f", FIELDS).splitlines()]
+        rows = [row[1:] for row in rows if row[0] == "installed"]
         self.needs = {package: names(needs) for package, _, _, needs in rows}
         self.essential = [package for package, essential, _, _ in rows if essential == "yes"]
         self.providers = {virtual: package for package, _, provides, _ in rows for [virtual] in names(provides)}
@@ -72,11 +64,11 @@ class Root:
             if os.path.islink(f"/{name}"):
                 (self.folder / "usr" / name).mkdir(parents=True)
                 (self.folder / name).symlink_to(f"usr/{name}")
-        for name in ("tmp", "dev", "etc/systemd/system/multi-user.target.wants"):
-            (self.folder / name).mkdir(parents=True)
+        enabled = self.folder / "etc/systemd/system/multi-user.target.wants"
+        for folder in (self.folder / "tmp", self.folder / "dev", enabled):
+            folder.mkdir(parents=True)
         (self.folder / "dev/null").touch()  # a device would need more rights
-        wants = self.folder / "etc/systemd/system/multi-user.target.wants"
-        (wants / "other.service").symlink_to("/dev/null")
+        (enabled / "other.service").symlink_to("/dev/null")  # an empty folder would be removed by some
 
     def _copy_files(self, packages):
         paths = {line for line in run(tool("dpkg-query"), "-L", *packages).splitlines() if line.startswith("/")}
@@ -101,7 +93,7 @@ class Root:
         return [tool("chroot"), self.folder, *words]
 
     def run(self, *words):
-        return run(*self.command(*words), env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"})
+        return run(*self.command(*words), env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
 
     def put(self, *paths):
         """Copy files into /tmp of it; their paths there."""

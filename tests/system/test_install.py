@@ -11,7 +11,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "consumer")]
 import consumers  # noqa: E402
-from consumers import run  # noqa: E402
+from commands import run  # noqa: E402
 from machine import tool  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("OSTLER_BIN") or ROOT / "build/dev/bin").resolve().parent
