@@ -14,13 +14,15 @@
 
 #include "net/socket.h"
 
-enum { TRIES = 100 };
+enum { TRIES = 100, SUFFIX = 12 };
+
+static const char suffix[] = ".ost%08x"; /* of temporary names, SUFFIX bytes long */
 
 /* The directory that address lies in, open; and its name there. */
 struct place {
     int directory;
     const char *name;
-    char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of the directory, with its last slash */
+    char path[OST_UNIX_NAME]; /* of the directory, with its last slash */
 };
 
 static int open_place(struct place *p, const struct ostler_address *address)
@@ -50,14 +52,45 @@ static int bind_in(const struct place *p, int fd, const char *name)
     return ost_socket_bind_to(fd, &a);
 }
 
-static int temporary_name(char name[16])
+/* .NAME.ostNUMBER; without the first part when that would make the path too long. */
+static int temporary_name(const struct place *p, char name[OST_UNIX_NAME])
 {
+    bool fits = strlen(p->path) + 1 + strlen(p->name) + SUFFIX < OST_UNIX_NAME;
     uint32_t number;
+    int n;
 
     if (getrandom(&number, sizeof(number), 0) != sizeof(number))
         return -errno;
-    snprintf(name, 16, ".ost%08x", (unsigned)number);
+    n = fits ? snprintf(name, OST_UNIX_NAME, ".%s", p->name) : 0;
+    snprintf(name + n, OST_UNIX_NAME - (size_t)n, suffix, (unsigned)number);
     return 0;
+}
+
+/* Is name one of temporary_name()'s first form? */
+static bool is_temporary(const char *name)
+{
+    size_t n = strlen(name);
+
+    return *name == '.' && n > SUFFIX + 1 && strncmp(name + n - SUFFIX, ".ost", 4) == 0 &&
+           strspn(name + n - 8, "0123456789abcdef") == 8;
+}
+
+void ost_unix_restore_name(struct ostler_address *address)
+{
+    char *path = address->as.un.sun_path, *slash, *name;
+    size_t n;
+
+    if (!ost_address_has_file(address))
+        return;
+    path[sizeof(address->as.un.sun_path) - 1] = '\0';
+    slash = strrchr(path, '/');
+    name = slash ? slash + 1 : path;
+    if (!is_temporary(name))
+        return;
+    n = strlen(name) - 1 - SUFFIX;
+    memmove(name, name + 1, n);
+    name[n] = '\0';
+    address->length = (unsigned char)(offsetof(struct sockaddr_un, sun_path) + (size_t)(name - path) + n + 1);
 }
 
 static int bind_temporary(struct ost_unix_file *file, const struct place *p, int fd)
@@ -65,7 +98,7 @@ static int bind_temporary(struct ost_unix_file *file, const struct place *p, int
     int error = -EADDRINUSE;
 
     for (int i = 0; i < TRIES && error == -EADDRINUSE; i++) {
-        error = temporary_name(file->temporary);
+        error = temporary_name(p, file->temporary);
         if (error == 0)
             error = bind_in(p, fd, file->temporary);
     }
@@ -157,12 +190,12 @@ static int take_name(const char *temporary, const struct place *p, const struct 
 static int clear(const struct place *p, const struct ostler_address *address)
 {
     struct stat dead, moved;
-    char away[16];
+    char away[OST_UNIX_NAME];
     int error = find_dead(&dead, p, address);
 
     if (error < 0)
         return error == -ENOENT ? 0 : error;
-    error = temporary_name(away);
+    error = temporary_name(p, away);
     if (error == 0 && renameat(p->directory, p->name, p->directory, away) < 0)
         error = -errno;
     if (error < 0)
