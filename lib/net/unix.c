@@ -46,8 +46,10 @@ static int bind_in(const struct place *p, int fd, const char *name)
     struct ostler_address a = { .kind = OST_UNIX_STREAM, .as.un.sun_family = AF_UNIX };
     int n = snprintf(a.as.un.sun_path, sizeof(a.as.un.sun_path), "%s%s", p->path, name);
 
-    if ((size_t)n >= sizeof(a.as.un.sun_path))
-        snprintf(a.as.un.sun_path, sizeof(a.as.un.sun_path), "/proc/self/fd/%d/%s", p->directory, name);
+    if (n >= OST_UNIX_NAME)
+        n = snprintf(a.as.un.sun_path, sizeof(a.as.un.sun_path), "/proc/self/fd/%d/%s", p->directory, name);
+    if (n >= OST_UNIX_NAME)
+        return -ENAMETOOLONG;
     a.length = sizeof(a.as.un);
     return ost_socket_bind_to(fd, &a);
 }
