@@ -69,9 +69,10 @@ static void begin(struct ostler_server *s)
     struct ostler_reactor *r = s->owner.reactor;
     struct ost_list *node, *next;
 
+    if (s->state == OST_SERVER_SERVING)
+        take_rest(s); /* who does not serve takes nothing: another process may, from the same sockets */
     s->state = OST_SERVER_STOPPING;
     atomic_store(&s->owner.stopping, true);
-    take_rest(s);
     s->class->close(s);
     if (ost_list_is_empty(&s->stoppable.node)) /* handle_request()'s threads: a run waits for them too */
         ost_list_append(&r->stoppables, &s->stoppable.node);

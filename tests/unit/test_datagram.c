@@ -566,6 +566,22 @@ START_TEST(handle_request_handles_one_datagram)
 }
 END_TEST
 
+START_TEST(a_server_that_was_never_started_takes_nothing)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct ostler_server *server;
+    int client;
+
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    client = connected(server, 0);
+    ck_assert_int_eq(send(client, "a", 1, 0), 1);
+    ck_assert_int_eq(ostler_server_stop(server), 0);
+    ck_assert_uint_eq(ostler_server_accepted(server), 0);
+    ostler_server_free(server);
+    close(client);
+}
+END_TEST
+
 /* ---- Several kinds on one server ---- */
 
 static ssize_t echo_on_data(struct ostler_conn *c, const void *data, size_t n)
@@ -674,6 +690,7 @@ int main(void)
     tcase_add_loop_test(tc, a_refused_datagram_gets_no_answer, 0, WAYS);
     tcase_add_loop_test(tc, a_handler_that_fails_is_reported_with_its_peer, 0, WAYS);
     tcase_add_loop_test(tc, handle_request_handles_one_datagram, 0, WAYS);
+    tcase_add_loop_test(tc, a_server_that_was_never_started_takes_nothing, 0, WAYS);
     tc = harness_case(suite, "many");
     tcase_add_loop_test(tc, datagrams_wait_for_a_place_and_a_stop_waits_for_them, 0, 2);
     tcase_add_loop_test(tc, a_burst_is_bounded_by_the_queue_and_counted, 0, 2);
