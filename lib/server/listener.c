@@ -75,7 +75,12 @@ static void try_again(struct ost_listener *l)
 
 static void on_retry(struct ost_timer *timer)
 {
-    try_again(OST_CONTAINER(timer, struct ost_listener, retry));
+    struct ost_listener *l = OST_CONTAINER(timer, struct ost_listener, retry);
+
+    if (!l->receiver)
+        try_again(l);
+    else if (l->fd >= 0)
+        ost_receiver_report(l);
 }
 
 static void on_descriptor_freed(struct ost_job *job)
@@ -196,6 +201,8 @@ void ost_listener_close(struct ost_listener *l)
     ost_watch_fini(&l->watch);
     ost_timer_set(&l->retry, reactor_of(l), OST_NEVER);
     ost_unix_remove(&l->file, &l->address);
+    if (l->receiver)
+        ost_receiver_report(l);
     if (is_held(l))
         return;
     if (!l->borrowed)

@@ -19,7 +19,7 @@ struct ost_listener {
     struct ost_unix_file file;     /* of a Unix socket */
     struct ost_receiver *receiver; /* of datagrams; else NULL */
     struct ost_watch watch;
-    struct ost_timer retry;    /* when to try again after running out of something */
+    struct ost_timer retry;    /* to try again after running out of something, or to log more drops */
     struct ost_job starved;    /* … and when one of our descriptors was closed */
     uint64_t lacked;           /* when it lacked something last, ms; 0: never */
     long pause_ms;             /* how long the next pause is; 0: it does not lack anything */

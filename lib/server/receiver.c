@@ -91,23 +91,30 @@ static int take_batch(struct ost_listener *l)
     return n;
 }
 
-/* One line for a time of loss. */
-static void report_drops(struct ost_listener *l)
+void ost_receiver_report(struct ost_listener *l)
 {
     struct ost_receiver *receiver = l->receiver;
-    uint64_t now = ost_reactor_now(l->server->owner.reactor);
-    uint32_t drops;
+    uint32_t drops = ost_socket_drops(l->fd);
 
-    if (receiver->reported && now - receiver->reported < QUIET_MS)
+    if (drops == receiver->drops)
         return;
-    drops = ost_socket_drops(l->fd);
-    if (drops != receiver->drops) {
-        ostler_log_write(ostler_server_log(l->server), OSTLER_LOG_WARNING,
-                         "%s: %u datagrams dropped: they come faster than they are handled", l->server->name,
-                         (unsigned)(drops - receiver->drops));
-        receiver->reported = now;
-    }
+    ostler_log_write(ostler_server_log(l->server), OSTLER_LOG_WARNING,
+                     "%s: %u datagrams dropped: they come faster than they are handled", l->server->name,
+                     (unsigned)(drops - receiver->drops));
     receiver->drops = drops;
+    receiver->reported = ost_reactor_now(l->server->owner.reactor);
+}
+
+/* One line for a time of loss, and another one later for what is lost meanwhile. */
+static void watch_drops(struct ost_listener *l)
+{
+    struct ostler_reactor *reactor = l->server->owner.reactor;
+    uint64_t next = l->receiver->reported + QUIET_MS;
+
+    if (l->receiver->reported && next > ost_reactor_now(reactor))
+        ost_timer_set(&l->retry, reactor, next);
+    else
+        ost_receiver_report(l);
 }
 
 static bool may_receive(const struct ost_listener *l)
@@ -122,7 +129,7 @@ static void take(struct ost_listener *l)
     for (int i = 0; i < BATCHES && n == OST_BATCH && may_receive(l); i++)
         n = take_batch(l);
     if (n == OST_BATCH && l->fd >= 0)
-        report_drops(l);
+        watch_drops(l);
 }
 
 void ost_receiver_ready(struct ost_watch *watch, unsigned what)

@@ -31,6 +31,9 @@ void ost_receiver_take_rest(struct ost_listener *listener);
 /* A request that held the socket has gone. */
 void ost_receiver_release(struct ost_listener *listener);
 
+/* Log what the kernel has dropped since this was logged last. */
+void ost_receiver_report(struct ost_listener *listener);
+
 /* Datagrams that the kernel has dropped. */
 uint32_t ost_receiver_drops(const struct ost_listener *listener);
 
