@@ -69,7 +69,7 @@ struct ostler_service {
  *  service on them with the defaults.
  *  Services of the mix-in "forking" run in a process of their own, a worker, in which there
  *  are no threads: the program is executed anew for it (/proc/self/exe, with arguments that
- *  this function understands), and again whenever the worker dies.
+ *  this function understands, so hand on yours as they are), and again whenever the worker dies.
  *  Return the exit status: 0; 1 when something failed; 2 when the command line or
  *  the file is wrong. It may end the process by itself with status 1: when handlers do
  *  not end although they were cut off. Thread: the main one, once. */

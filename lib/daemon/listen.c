@@ -120,8 +120,8 @@ void ost_listen_check_faces(const struct ost_conf_service *service, const struct
 
 /* Where an address stands. */
 struct place {
-    char text[OSTLER_ADDRESS_TEXT]; /* as the library writes it: [0::1] is [::1] */
-    char key[OSTLER_ADDRESS_TEXT];  /* equal for what cannot be bound twice */
+    char text[OSTLER_ADDRESS_TEXT];    /* as the library writes it: [0::1] is [::1] */
+    char key[OSTLER_ADDRESS_TEXT + 8]; /* equal for what cannot be bound twice */
     unsigned line;
     unsigned order; /* in the file */
     const char *service;

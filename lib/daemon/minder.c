@@ -174,10 +174,11 @@ static long delay_after(struct ost_minder *m, const struct life *life)
 static long end(struct ost_minder *m, const struct life *life, const char *how)
 {
     bool good = life->end.si_code == CLD_EXITED && life->end.si_status == 0;
+    bool unready = !m->ready && life->error == 0;
 
     if (good && is_stopping(m))
         return NO_MORE;
-    ostler_log_write(m->log, OSTLER_LOG_ERROR, "worker %s%s", how, m->ready ? "" : " before it was ready");
+    ostler_log_write(m->log, OSTLER_LOG_ERROR, "worker %s%s", how, unready ? " before it was ready" : "");
     m->result = -ECHILD;
     return NO_MORE;
 }

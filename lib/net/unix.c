@@ -14,13 +14,15 @@
 
 #include "net/socket.h"
 
-enum { TRIES = 100 };
+enum { TRIES = 100, SUFFIX = 12 };
+
+static const char suffix[] = ".ost%08x"; /* of temporary names, SUFFIX bytes long */
 
 /* The directory that address lies in, open; and its name there. */
 struct place {
     int directory;
     const char *name;
-    char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of the directory, with its last slash */
+    char path[OST_UNIX_NAME]; /* of the directory, with its last slash */
 };
 
 static int open_place(struct place *p, const struct ostler_address *address)
@@ -44,10 +46,53 @@ static int bind_in(const struct place *p, int fd, const char *name)
     struct ostler_address a = { .kind = OST_UNIX_STREAM, .as.un.sun_family = AF_UNIX };
     int n = snprintf(a.as.un.sun_path, sizeof(a.as.un.sun_path), "%s%s", p->path, name);
 
-    if ((size_t)n >= sizeof(a.as.un.sun_path))
-        snprintf(a.as.un.sun_path, sizeof(a.as.un.sun_path), "/proc/self/fd/%d/%s", p->directory, name);
+    if (n >= OST_UNIX_NAME)
+        n = snprintf(a.as.un.sun_path, sizeof(a.as.un.sun_path), "/proc/self/fd/%d/%s", p->directory, name);
+    if (n >= OST_UNIX_NAME)
+        return -ENAMETOOLONG;
     a.length = sizeof(a.as.un);
     return ost_socket_bind_to(fd, &a);
+}
+
+/* .NAME.ostNUMBER; without the first part when that would make the path too long. */
+static int temporary_name(const struct place *p, char name[OST_UNIX_NAME])
+{
+    bool fits = strlen(p->path) + 1 + strlen(p->name) + SUFFIX < OST_UNIX_NAME;
+    uint32_t number;
+    int n;
+
+    if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+        return -errno;
+    n = fits ? snprintf(name, OST_UNIX_NAME, ".%s", p->name) : 0;
+    snprintf(name + n, OST_UNIX_NAME - (size_t)n, suffix, (unsigned)number);
+    return 0;
+}
+
+/* Is name one of temporary_name()'s first form? */
+static bool is_temporary(const char *name)
+{
+    size_t n = strlen(name);
+
+    return *name == '.' && n > SUFFIX + 1 && strncmp(name + n - SUFFIX, ".ost", 4) == 0 &&
+           strspn(name + n - 8, "0123456789abcdef") == 8;
+}
+
+void ost_unix_restore_name(struct ostler_address *address)
+{
+    char *path = address->as.un.sun_path, *slash, *name;
+    size_t n;
+
+    if (!ost_address_has_file(address))
+        return;
+    path[sizeof(address->as.un.sun_path) - 1] = '\0';
+    slash = strrchr(path, '/');
+    name = slash ? slash + 1 : path;
+    if (!is_temporary(name))
+        return;
+    n = strlen(name) - 1 - SUFFIX;
+    memmove(name, name + 1, n);
+    name[n] = '\0';
+    address->length = (unsigned char)(offsetof(struct sockaddr_un, sun_path) + (size_t)(name - path) + n + 1);
 }
 
 static int bind_temporary(struct ost_unix_file *file, const struct place *p, int fd)
@@ -55,61 +100,13 @@ static int bind_temporary(struct ost_unix_file *file, const struct place *p, int
     int error = -EADDRINUSE;
 
     for (int i = 0; i < TRIES && error == -EADDRINUSE; i++) {
-        uint32_t number;
-
-        if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-            return -errno;
-        snprintf(file->temporary, sizeof(file->temporary), ".ost%08x", (unsigned)number);
-        error = bind_in(p, fd, file->temporary);
+        error = temporary_name(p, file->temporary);
+        if (error == 0)
+            error = bind_in(p, fd, file->temporary);
     }
     if (error < 0)
         file->temporary[0] = '\0';
     return error;
-}
-
-/* Set the mode and remember which file it is. */
-static int finish(struct ost_unix_file *file, const struct place *p, unsigned mode)
-{
-    struct stat made;
-
-    if (mode && fchmodat(p->directory, file->temporary, mode, 0) < 0)
-        return -errno;
-    if (fstatat(p->directory, file->temporary, &made, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
-    file->device = made.st_dev;
-    file->inode = made.st_ino;
-    return 0;
-}
-
-static int bind_in_place(struct ost_unix_file *file, const struct place *p, int fd, unsigned mode)
-{
-    int error = bind_temporary(file, p, fd);
-
-    if (error < 0)
-        return error;
-    error = finish(file, p, mode);
-    if (error < 0)
-        unlinkat(p->directory, file->temporary, 0);
-    return error;
-}
-
-int ost_unix_bind(struct ost_unix_file *file, const struct ostler_address *address, unsigned mode)
-{
-    struct place place;
-    int fd, error = open_place(&place, address);
-
-    if (error < 0)
-        return error;
-    fd = ost_socket_open(address, 0);
-    error = fd < 0 ? fd : bind_in_place(file, &place, fd, mode);
-    close(place.directory);
-    if (error < 0) {
-        if (fd >= 0)
-            close(fd);
-        return error;
-    }
-    file->maker = getpid();
-    return fd;
 }
 
 /* 0 when the socket of the file is dead; -EADDRINUSE when it is not; or another -errno. */
@@ -149,18 +146,21 @@ static int replace(const char *temporary, const struct place *p, const struct st
     return -EADDRINUSE;
 }
 
+/* Is it the file of a dead socket that has the name? Then 0, and *out is that file. */
+static int find_dead(struct stat *out, const struct place *p, const struct ostler_address *address)
+{
+    if (fstatat(p->directory, p->name, out, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    return S_ISSOCK(out->st_mode) ? check_dead(address) : -EEXIST;
+}
+
 /* Something has the name already. */
 static int take_over(const char *temporary, const struct place *p, const struct ostler_address *address)
 {
-    struct stat there;
-    int error;
+    struct stat dead;
+    int error = find_dead(&dead, p, address);
 
-    if (fstatat(p->directory, p->name, &there, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
-    if (!S_ISSOCK(there.st_mode))
-        return -EEXIST;
-    error = check_dead(address);
-    return error < 0 ? error : replace(temporary, p, &there);
+    return error < 0 ? error : replace(temporary, p, &dead);
 }
 
 /* Take the name if nothing has it. */
@@ -185,6 +185,101 @@ static int take_name(const char *temporary, const struct place *p, const struct 
             error = take_over(temporary, p, address);
     }
     return error;
+}
+
+/* Remove the file of a dead socket. It is moved away first: what was moved is then looked
+ * at, since somebody may have come first. */
+static int clear(const struct place *p, const struct ostler_address *address)
+{
+    struct stat dead, moved;
+    char away[OST_UNIX_NAME];
+    int error = find_dead(&dead, p, address);
+
+    if (error < 0)
+        return error == -ENOENT ? 0 : error;
+    error = temporary_name(p, away);
+    if (error == 0 && renameat(p->directory, p->name, p->directory, away) < 0)
+        error = -errno;
+    if (error < 0)
+        return error == -ENOENT ? 0 : error;
+    if (fstatat(p->directory, away, &moved, AT_SYMLINK_NOFOLLOW) == 0 && is_same(&moved, &dead))
+        return unlinkat(p->directory, away, 0) < 0 ? -errno : 0;
+    if (linkat(p->directory, away, p->directory, p->name, 0) == 0) /* back, unless somebody came again */
+        unlinkat(p->directory, away, 0);
+    return -EADDRINUSE;
+}
+
+/* Set the mode and remember which file it is. */
+static int finish(struct ost_unix_file *file, const struct place *p, const char *name, unsigned mode)
+{
+    struct stat made;
+
+    if (mode && fchmodat(p->directory, name, mode, 0) < 0)
+        return -errno;
+    if (fstatat(p->directory, name, &made, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    file->device = made.st_dev;
+    file->inode = made.st_ino;
+    return 0;
+}
+
+static int bind_stream(struct ost_unix_file *file, const struct place *p, int fd, unsigned mode)
+{
+    int error = bind_temporary(file, p, fd);
+
+    if (error < 0)
+        return error;
+    error = finish(file, p, file->temporary, mode);
+    if (error < 0)
+        unlinkat(p->directory, file->temporary, 0);
+    return error;
+}
+
+static int bind_datagram(struct ost_unix_file *file, const struct place *p, int fd,
+                         const struct ostler_address *address, unsigned mode)
+{
+    int error = mode && fchmod(fd, mode) < 0 ? -errno : ost_socket_bind_to(fd, address);
+
+    for (int i = 0; i < TRIES && error == -EADDRINUSE; i++) {
+        error = clear(p, address);
+        if (error == 0)
+            error = ost_socket_bind_to(fd, address);
+        else if (error == -EADDRINUSE)
+            return error;
+    }
+    if (error < 0)
+        return error;
+    error = finish(file, p, p->name, mode);
+    if (error < 0)
+        unlinkat(p->directory, p->name, 0);
+    return error;
+}
+
+static int bind_file(struct ost_unix_file *file, const struct place *p, int fd, const struct ostler_address *address,
+                     unsigned mode)
+{
+    if (address->kind == OST_UNIX_DATAGRAM)
+        return bind_datagram(file, p, fd, address, mode);
+    return bind_stream(file, p, fd, mode);
+}
+
+int ost_unix_bind(struct ost_unix_file *file, const struct ostler_address *address, unsigned mode)
+{
+    struct place place;
+    int fd, error = open_place(&place, address);
+
+    if (error < 0)
+        return error;
+    fd = ost_socket_open(address, 0);
+    error = fd < 0 ? fd : bind_file(file, &place, fd, address, mode);
+    close(place.directory);
+    if (error < 0) {
+        if (fd >= 0)
+            close(fd);
+        return error;
+    }
+    file->maker = getpid();
+    return fd;
 }
 
 int ost_unix_publish(struct ost_unix_file *file, const struct ostler_address *address)

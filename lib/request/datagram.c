@@ -73,6 +73,8 @@ int ostler_datagram_reply(struct ostler_datagram *datagram, const void *data, si
     }
     if (error == 0)
         d->request.bytes_out += n;
+    else
+        d->request.io_error = error;
     return error;
 }
 

@@ -1,4 +1,5 @@
 /* handle_error's default: a log line with server, peer and error. */
+#include <errno.h>
 #include <stdio.h>
 
 #include <ostler/error.h>
@@ -13,6 +14,8 @@ static bool is_peers_doing(const struct ostler_request *request, int error)
 
     if (error != request->io_error)
         return false;
+    if (error == -EDESTADDRREQ && request->datagram)
+        return true;
     return reason == OSTLER_CLOSE_RESET || reason == OSTLER_CLOSE_TIMEOUT || reason == OSTLER_CLOSE_STOPPED ||
            request->reason == OSTLER_CLOSE_OUTPUT_LIMIT;
 }

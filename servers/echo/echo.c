@@ -1,18 +1,18 @@
-/* The echo protocol, RFC 862: whatever is received is sent back, until the peer
- * ends. Twice: for straight-line mix-ins, and for the reactor. */
+/* The echo protocol, RFC 862: whatever is received is sent back, until the peer ends;
+ * a datagram as one datagram, an empty one too. */
 #include "handlers.h"
 
 static int echo_handle(struct ostler_stream *s)
 {
     char buf[4096];
     ssize_t n;
+    int r = 0;
 
-    while ((n = ostler_stream_read(s, buf, sizeof(buf))) > 0) {
-        int r = ostler_stream_write(s, buf, (size_t)n);
-        if (r < 0)
-            return r;
-    }
-    return (int)n;
+    while (r == 0 && (n = ostler_stream_read(s, buf, sizeof(buf))) > 0)
+        r = ostler_stream_write(s, buf, (size_t)n);
+    if (r < 0)
+        ostler_stream_no_reply(s); /* not the beginning of a datagram that is too long for a reply */
+    return r < 0 ? r : (int)n;
 }
 
 static ssize_t echo_on_data(struct ostler_conn *c, const void *data, size_t n)
@@ -22,5 +22,20 @@ static ssize_t echo_on_data(struct ostler_conn *c, const void *data, size_t n)
     return r < 0 ? r : (ssize_t)n;
 }
 
-const struct ostler_stream_handler echo_stream = { .handle = echo_handle };
-const struct ostler_conn_handler echo_conn = { .on_data = echo_on_data };
+static int echo_on_datagram(struct ostler_datagram *d)
+{
+    return ostler_datagram_reply(d, ostler_datagram_data(d), ostler_datagram_length(d));
+}
+
+static const struct ostler_stream_handler echo_stream = { .handle = echo_handle };
+static const struct ostler_conn_handler echo_conn = { .on_data = echo_on_data };
+static const struct ostler_datagram_handler echo_datagram = { .on_datagram = echo_on_datagram };
+
+const struct ostler_service echo_service = {
+    .name = "echo",
+    .summary = "sends back what it receives (RFC 862)",
+    .stream = &echo_stream,
+    .conn = &echo_conn,
+    .datagram = &echo_datagram,
+    .server_class = &guarded_server,
+};

@@ -1,7 +1,7 @@
 /* The time protocol, RFC 868: the server sends 32 bits at once, the seconds since
- * 1900, and closes. They are full on 2036-02-07 06:28:16 UTC; we go on counting from
- * 0 then, modulo 2^32, as NTP's eras do (RFC 5905, 6), so that a client that knows
- * about what year it is stays right. */
+ * 1900, and closes; a datagram is answered by the same four bytes. The 32 bits are full
+ * on 2036-02-07 06:28:16 UTC; we go on counting from 0 then, modulo 2^32, as NTP's eras
+ * do (RFC 5905, 6), so that a client that knows about what year it is stays right. */
 #include "handlers.h"
 
 /* RFC 868: "2,208,988,800 corresponds to 00:00 1 Jan 1970 GMT". */
@@ -44,5 +44,23 @@ static int time_on_open(struct ostler_conn *c)
     return r < 0 ? r : ostler_conn_close(c);
 }
 
-const struct ostler_stream_handler time_stream = { .handle = time_handle };
-const struct ostler_conn_handler time_conn = { .on_open = time_on_open };
+static int time_on_datagram(struct ostler_datagram *d)
+{
+    unsigned char answer[4];
+
+    tell(answer);
+    return ostler_datagram_reply(d, answer, sizeof(answer));
+}
+
+static const struct ostler_stream_handler time_stream = { .handle = time_handle };
+static const struct ostler_conn_handler time_conn = { .on_open = time_on_open };
+static const struct ostler_datagram_handler time_datagram = { .on_datagram = time_on_datagram };
+
+const struct ostler_service time_service = {
+    .name = "time",
+    .summary = "sends the seconds since 1900 and closes (RFC 868)",
+    .stream = &time_stream,
+    .conn = &time_conn,
+    .datagram = &time_datagram,
+    .server_class = &guarded_server,
+};

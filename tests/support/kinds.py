@@ -108,6 +108,8 @@ def dial(address, *, source=None, timeout=10):
     try:
         client.settimeout(machine.scaled(timeout))
         if source is not None:
+            if address.type == socket.SOCK_STREAM:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # an earlier one may linger
             client.bind(source)
         elif isinstance(address, UnixDatagramAddress):
             client.bind("")  # the kernel finds an abstract name

@@ -23,6 +23,7 @@ import contextlib
 import faulthandler
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -184,16 +185,28 @@ class Daemon:
         return f"--- the log of ostlerd, its last {min(lines, len(text))} of {len(text)} lines\n" \
             + "\n".join(line[:400] for line in text[-lines:]) + "\n---"
 
-    # What it uses.
+    # What it uses, its workers and their children included.
 
-    def _proc(self, name):
-        return pathlib.Path(f"/proc/{self.pid}/{name}").read_text()
+    def processes(self):
+        """Their pids, its own first."""
+        pids = [self.pid]
+        for pid in pids:  # which grows meanwhile
+            pids += children_of(pid)
+        return pids
+
+    def _sum(self, measure):
+        """Of all its processes; one that has ended meanwhile uses nothing."""
+        total = 0
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                total += measure(pathlib.Path(f"/proc/{pid}"))
+        return total
 
     def _kilobytes(self, file, key):
-        for line in self._proc(file).splitlines():
-            if line.startswith(key + ":"):
-                return int(line.split()[1]) * KIB
-        raise AssertionError(f"/proc/{self.pid}/{file} has no {key}")
+        def measure(process):
+            found = re.search(rf"^{key}: +(\d+)", (process / file).read_text(), flags=re.M)
+            return int(found[1]) * KIB if found else 0  # one that has just ended has no memory
+        return self._sum(measure)
 
     def pss(self):
         """User memory in bytes, shared pages divided by those who share them."""
@@ -203,9 +216,11 @@ class Daemon:
         return self._kilobytes("status", "VmRSS")
 
     def cpu_seconds(self):
-        """Of all its threads, ended ones too."""
-        fields = self._proc("stat").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Of all threads and those children that have been waited for."""
+        def measure(process):
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        return self._sum(measure)
 
     def wake_ups(self):
         """How often its threads have waited so far."""
@@ -214,8 +229,8 @@ class Daemon:
         return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 
     def descriptors(self, pid=None):
-        """Its own, or its worker's."""
-        return len(os.listdir(f"/proc/{pid or self.pid}/fd"))
+        """Of all its processes, or of one."""
+        return len(os.listdir(f"/proc/{pid}/fd")) if pid else self._sum(lambda p: len(os.listdir(p / "fd")))
 
     def threads(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))

@@ -154,6 +154,10 @@ class EchoUnderThreading(ConcurrentEchoCases, ostler.TestCase):
     mixin = "threading"
 
 
+class EchoInChildren(ConcurrentEchoCases, ostler.TestCase):
+    mixin = "forking"
+
+
 class EchoOnFibers(ConcurrentEchoCases, ostler.TestCase):
     mixin = "fibers"
 

@@ -200,6 +200,10 @@ class TimeUnderThreading(TimeCases, ostler.TestCase):
     mixin = "threading"
 
 
+class TimeInChildren(TimeCases, ostler.TestCase):
+    mixin = "forking"
+
+
 class TimeOnFibers(TimeCases, ostler.TestCase):
     mixin = "fibers"
 

@@ -112,6 +112,38 @@ class Processes(Case):
                 client.shutdown(socket.SHUT_WR)
                 self.assertRegex(clients.read_to_end(client), b"^[0-9]+  word\n$")
 
+    def test_unix_socket_has_the_mode_of_the_file_whoever_serves_it(self):
+        directory = self.scratch()
+        self.start_daemon({mixin: ostler.service("echo", mixin, f"unix:{directory}/{mixin}", socket_mode=mode)
+                           for mixin, mode in (("evented", "0600"), ("threading", "660"), ("forking", "0620"))})
+        self.assertEqual({path.name: oct(path.stat().st_mode & 0o7777) for path in directory.iterdir()},
+                         {"evented": "0o600", "threading": "0o660", "forking": "0o620"})
+
+    def test_inherited_sockets_are_served_by_the_worker_and_by_the_next_one(self):
+        with socket.create_server(("127.0.0.1", 0)) as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            datagrams.bind(("127.0.0.1", 0))
+            fds = [stream.fileno(), datagrams.fileno()]
+            config = self.scratch() / "conf"
+            config.write_text(ostler.config_text({"services": {"one": ostler.service(
+                "half", "forking", *(f"fd:{fd}" for fd in fds))}}))
+            process = ostler.spawn([ostler.BIN / "greeterd", "-c", config, "--ready-fd=1"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, pass_fds=fds)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            self.assertEqual(process.stdout.read().decode().splitlines(), [
+                "one tcp:127.0.0.1:%d" % stream.getsockname()[1], "one udp:127.0.0.1:%d" % datagrams.getsockname()[1],
+                "ready"])
+            process.stdout.close()
+            for _ in range(2):
+                with kinds.dial(kinds.UdpAddress(*datagrams.getsockname())) as client:
+                    self.assertEqual(kinds.ask(client, b"%d" % datagrams.getsockname()[1]), b"ours")
+                with clients.connect(stream.getsockname()) as client:
+                    client.sendall(b"1")
+                    self.assertEqual(clients.read_to_end(client), b"others")
+                [worker] = ostler.children_of(process.pid)
+                os.kill(worker, signal.SIGKILL)
+                self.assert_gone(worker)
+
     def test_worker_has_the_sockets_of_its_services_and_no_others(self):
         def sockets(pid):
             links = (os.readlink(path) for path in pathlib.Path(f"/proc/{pid}/fd").iterdir())

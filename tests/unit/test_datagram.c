@@ -607,6 +607,52 @@ START_TEST(one_server_serves_all_kinds)
 }
 END_TEST
 
+/* ---- Unix peers ---- */
+
+START_TEST(a_unix_reply_comes_from_the_path_that_was_asked)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct sockaddr_un from = { 0 };
+    struct sockaddr_storage to;
+    socklen_t length, from_length = sizeof(from);
+    struct harness_server h;
+    char byte = 0;
+    int client;
+
+    options.address = "unixgram:./test_datagram.sock";
+    options.socket_mode = 0600;
+    harness_start(&h, &options);
+    client = client_for(AF_UNIX);
+    length = address_of(h.server, 0, &to);
+    ck_assert_int_eq(sendto(client, "?", 1, 0, (struct sockaddr *)&to, length), 1);
+    ck_assert_int_eq(receive_from(client, &byte, (struct sockaddr_in *)(void *)&from, &from_length), 1);
+    ck_assert_str_eq(from.sun_path, "./test_datagram.sock");
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+START_TEST(a_peer_without_a_name_is_no_error_of_the_server)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct sockaddr_storage to;
+    struct harness_server h;
+    int nameless = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), client;
+    socklen_t length;
+
+    options.address = "unixgram:@ostler-test-nameless";
+    harness_start(&h, &options);
+    length = address_of(h.server, 0, &to);
+    ck_assert_int_eq(sendto(nameless, "?", 1, 0, (struct sockaddr *)&to, length), 1);
+    client = connected(h.server, 0);
+    ck_assert(comes_back(client, "after it", 8));
+    ck_assert_int_eq(harness_log_count(&h.log, "error "), 0);
+    close(client);
+    close(nameless);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("datagram");
@@ -616,6 +662,8 @@ int main(void)
     tcase_add_loop_test(tc, one_server_serves_all_kinds, 0, WAYS);
     tc = harness_case(suite, "origin");
     tcase_add_loop_test(tc, a_reply_leaves_from_the_address_that_was_asked, 0, WAYS * 4);
+    tcase_add_loop_test(tc, a_unix_reply_comes_from_the_path_that_was_asked, 0, WAYS);
+    tcase_add_loop_test(tc, a_peer_without_a_name_is_no_error_of_the_server, 0, WAYS);
     tc = harness_case(suite, "handlers");
     tcase_add_loop_test(tc, what_was_written_leaves_as_one_datagram, 1, WAYS);
     tcase_add_loop_test(tc, no_reply_is_none, 1, WAYS);

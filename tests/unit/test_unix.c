@@ -290,6 +290,23 @@ START_TEST(an_inherited_socket_is_served_and_closed)
 }
 END_TEST
 
+START_TEST(a_socket_of_ours_is_inherited_with_its_name)
+{
+    struct ostler_server *first, *second;
+    char text[OSTLER_ADDRESS_TEXT];
+
+    enter_folder();
+    ck_assert_int_eq(make(&first, "unix:./a.sock", 0, NULL), 0);
+    ck_assert_int_eq(inherit(&second, dup(ostler_server_fd(first, 0)), NULL), 0);
+    ostler_address_text(ostler_server_address(second, 0), text, sizeof(text));
+    ck_assert_str_eq(text, "unix:./a.sock");
+    ostler_server_free(second);
+    ck_assert_int_eq(access("a.sock", F_OK), 0);
+    ostler_server_free(first);
+    leave_folder();
+}
+END_TEST
+
 START_TEST(what_cannot_be_inherited_stays_the_callers)
 {
     struct ostler_server *server;
@@ -351,6 +368,7 @@ int main(void)
     tcase_add_loop_test(tc, a_stopped_server_has_no_file, 0, 2);
     tc = harness_case(suite, "inherited");
     tcase_add_test(tc, an_inherited_socket_is_served_and_closed);
+    tcase_add_test(tc, a_socket_of_ours_is_inherited_with_its_name);
     tcase_add_test(tc, what_cannot_be_inherited_stays_the_callers);
     tcase_add_test(tc, a_socket_is_still_the_callers_after_a_failure);
     return harness_main(suite);
