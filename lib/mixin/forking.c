@@ -242,8 +242,8 @@ static int kill_child(void *state, struct ostler_request *request)
     struct child *c = OST_CONTAINER(request, struct ost_stream, request)->place;
 
     (void)state;
-    if (!c)
-        return 0; /* its end is on its way */
+    if (!c || c->killed)
+        return c ? -EALREADY : -ESRCH;
     if (pidfd_send_signal(c->watch.fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
         return -errno;
     c->killed = true;

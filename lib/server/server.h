@@ -45,7 +45,6 @@ struct ostler_server {
     bool elsewhere; /* … and runs in a thread: it is not waited for */
     bool timed_out; /* … or has not come in time */
     bool cut_off;   /* the stop's time has run out */
-    bool killed;    /* … and what can be ended by force was */
     int result;     /* of the stop */
     struct ost_stoppable stoppable;
     struct ost_holder holder;

@@ -102,27 +102,29 @@ static void cut_off(struct ostler_server *s)
     ost_server_fill_places(s);
 }
 
-/* End by force what can be, and wait for it a last time. False: there is nothing. */
+/* End by force what can be, and wait a moment more: for its end, and for what gets a place
+ * by it. False: there is nothing, or nothing new. */
 static bool kill_all(struct ostler_server *s)
 {
     char peer[OSTLER_ADDRESS_TEXT];
     struct ost_list *node, *next;
+    bool killed = false;
 
-    if (s->killed || !s->mixin || !s->mixin->kill)
+    if (!s->mixin || !s->mixin->kill)
         return false;
     OST_LIST_EACH(node, next, &s->owner.requests) {
         struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);
 
         if (s->mixin->kill(s->mixin_state, r) < 0)
             continue;
-        s->killed = true;
+        killed = true;
         ostler_address_text(r->peer, peer, sizeof(peer));
         ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING,
                          "%s: %s: its handler still ran although it was cut off, and was killed", s->name, peer);
     }
-    if (s->killed)
+    if (killed)
         ost_timer_set(&s->stop_timer, s->owner.reactor, ost_reactor_refresh(s->owner.reactor) + GRACE_MS);
-    return s->killed;
+    return killed;
 }
 
 /* Name those who still hold. */

@@ -672,6 +672,42 @@ START_TEST(a_child_that_does_not_end_is_killed)
 }
 END_TEST
 
+/* Send n datagrams to server. */
+static bool send_datagrams(const struct ostler_server *server, int n)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool sent = fd >= 0;
+
+    to.sin_port = htons((uint16_t)ostler_address_port(ostler_server_address(server, 0)));
+    for (int i = 0; i < n; i++)
+        sent = sent && sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) == 1;
+    if (fd >= 0)
+        close(fd);
+    return sent;
+}
+
+START_TEST(who_waits_for_a_place_of_a_killed_child_is_ended_too)
+{
+    struct ostler_server_options options = options_for(hang);
+    struct harness_server h;
+
+    options.address = "udp:127.0.0.1:0";
+    options.server_class = NULL;
+    options.max_requests = 2;
+    options.stop_timeout_ms = 100;
+    harness_start(&h, &options);
+    ck_assert(send_datagrams(h.server, 5));
+    ck_assert(harness_wait(&notes->began, 2));
+    ck_assert_int_eq(ostler_server_shutdown(h.server), 0);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_int_eq(harness_count(&notes->began), 5);
+    ck_assert_int_eq(harness_log_count(&h.log, "and was killed"), 5);
+    ck_assert_int_eq(children(), 0);
+    harness_free(&h);
+}
+END_TEST
+
 /* One whose reads fail ends by itself; one that hangs is killed. */
 START_TEST(freeing_a_server_ends_its_children)
 {
@@ -916,6 +952,7 @@ int main(void)
     tcase_add_test(tc, what_arrived_before_a_stop_is_answered_after_it);
     tcase_add_test(tc, a_peer_that_keeps_sending_does_not_hold_up_a_stop);
     tcase_add_test(tc, a_child_that_does_not_end_is_killed);
+    tcase_add_test(tc, who_waits_for_a_place_of_a_killed_child_is_ended_too);
     tcase_add_loop_test(tc, freeing_a_server_ends_its_children, 0, 2);
     tcase_add_test(tc, in_a_child_the_reactor_is_somebody_elses);
 
