@@ -3,9 +3,10 @@
  * clients never meet one that refuses them, or whose mode is not yet right.
  *
  * The kernel goes on calling it by the temporary name (getsockname(2)), which therefore has
- * the real one in it. Of a datagram socket that is the name its replies come from, by which clients know them; so it is bound to the
- * real name. Once bound it is ready, and its mode is there from the first (fchmod(2) before
- * bind(2)), but for bits of the umask, which are added at once. */
+ * the real one in it. Of a datagram socket that is the name its replies come from, by which
+ * clients know them; so it is bound to the real name. Once bound it is ready, and its mode
+ * is there from the first (fchmod(2) before bind(2)), but for bits of the umask, which are
+ * added at once. */
 #ifndef OST_NET_UNIX_H
 #define OST_NET_UNIX_H
 
