@@ -536,9 +536,10 @@ START_TEST(a_burst_harms_nobody)
         send(client, bytes(), 100, _i / WAYS ? MSG_DONTWAIT : 0);
     close(client);
     client = connected(h.server, 0);
-    do
+    do /* as long as the kernel's buffer is full it drops this one too */
         ck_assert_int_eq(send(client, "again", 5, 0), 5);
-    while (harness_receive_once(client, answer, sizeof(answer)) != 5);
+    while (harness_is_silent(client));
+    ck_assert_int_eq(harness_receive_once(client, answer, sizeof(answer)), 5);
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
 }
