@@ -18,8 +18,9 @@ OSTLER_API extern const struct ostler_mixin ostler_threading;
  *  (or the datagram) and the descriptors that the program itself has open, but none of the
  *  server's others; signals that the program catches have their default action in it. Its
  *  end, by _exit(2), is seen through a pidfd: other children of the program are never
- *  waited for, and SIGCHLD may be ignored. A child that dies of a signal fails its request
- *  alone. fork(3) is called, so that pthread_atfork(3) handlers run; -EBUSY when a
+ *  waited for, and SIGCHLD may be ignored. A child that dies of a signal, or exits by
+ *  itself with another status than 0, fails its request alone (handle_error: -EOWNERDEAD).
+ *  fork(3) is called, so that pthread_atfork(3) handlers run; -EBUSY when a
  *  threading server is open in the process, since a child would inherit its threads' locks
  *  (and a threading server does not open while a forking one is). In a child no function
  *  of a reactor, server or conn may be called but those that only tell. */

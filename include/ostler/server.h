@@ -32,7 +32,7 @@ struct ostler_stream_handler;
  *  service_actions and close are called once.
  *
  *  Thread of all slots: the reactor's, but for finish_request and handle_error, which
- *  run where the handler runs. Called in the order in which they stand here. */
+ *  run where the handler runs; in a child, shutdown_request does so too. Called in the order in which they stand here. */
 struct ostler_server_class {
     const char *name;
     const struct ostler_server_class *super;

@@ -131,6 +131,12 @@ static bool has_ended(const struct child *c, int options, siginfo_t *how)
     return error < 0 || how->si_pid != 0;
 }
 
+/* The handler, or a program that it became (execve(2)), has ended by itself, and well. */
+static bool has_exited_well(const siginfo_t *how)
+{
+    return how->si_pid != 0 && how->si_code == CLD_EXITED && how->si_status == 0;
+}
+
 /* It ended before it could report. */
 static int died(struct child *c, const siginfo_t *how)
 {
@@ -153,6 +159,8 @@ static void bury(struct child *c, const siginfo_t *how)
 
     if (error == -ENOMEM)
         ost_request_fail(s, result = error);
+    else if (error < 0 && has_exited_well(how))
+        result = 0;
     else if (error < 0)
         result = died(c, how);
     free_child(c);

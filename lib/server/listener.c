@@ -115,15 +115,15 @@ static bool accept_one(struct ost_listener *l)
     struct ostler_server *s = l->server;
     struct ostler_address peer = { .kind = l->address.kind };
     int fd = s->owner.classes[l->address.kind].get_request(s, l->fd, &peer);
+    int error;
 
     if (fd < 0 && is_passing(fd))
         return true;
-    if (fd >= 0)
-        fd = ost_server_admit(s, fd, &peer);
     if (fd == -EAGAIN)
         return false;
-    if (fd < 0) {
-        pause_accepting(l, fd);
+    error = fd < 0 ? fd : ost_server_admit(s, fd, &peer);
+    if (error < 0) {
+        pause_accepting(l, error);
         return false;
     }
     l->pause_ms = 0;

@@ -88,6 +88,12 @@ static bool verify(struct ostler_server *s, struct ostler_request *r)
     return false;
 }
 
+/* Of memory, threads, processes or descriptors: there is no sense in going on at once. */
+static bool is_lack(int error)
+{
+    return error == -ENOMEM || error == -EAGAIN || error == -EMFILE || error == -ENFILE;
+}
+
 int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_address *peer)
 {
     struct ostler_request *r;
@@ -105,9 +111,7 @@ int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_addres
         return 0;
     }
     error = ost_server_place(s, r);
-    if (error == -EAGAIN)
-        return -ENOMEM; /* which for get_request means that none is waiting */
-    return error == -ENOMEM || error == -EMFILE || error == -ENFILE ? error : 0;
+    return is_lack(error) ? error : 0;
 }
 
 void ost_server_admit_packet(struct ostler_server *s, struct ostler_request *r)

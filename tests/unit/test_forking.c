@@ -387,7 +387,6 @@ static const struct {
     { "k", "request failed: its child was killed by signal 9" },
     { "a", "request failed: its child was killed by signal 6" },
     { "3", "request failed: its child exited with status 3 before the handler had returned" },
-    { "0", "request failed: its child exited with status 0 before the handler had returned" },
 };
 
 START_TEST(a_child_that_dies_fails_its_request_alone)
@@ -410,6 +409,22 @@ START_TEST(a_child_that_dies_fails_its_request_alone)
     ck_assert(harness_expect(other, "served"));
     close(client);
     close(other);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(children(), 0);
+}
+END_TEST
+
+START_TEST(a_child_that_exits_well_is_no_failure)
+{
+    struct harness_server h;
+    int client;
+
+    play(&h, obey);
+    client = harness_connect(h.server);
+    ck_assert(harness_say(client, "0"));
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ck_assert_int_eq(harness_log_count(&h.log, "failed"), 0);
     ck_assert_int_eq(harness_stop(&h), 0);
     ck_assert_int_eq(children(), 0);
 }
@@ -941,6 +956,7 @@ int main(void)
     tcase_add_test(tc, a_program_that_waits_for_any_child_does_no_harm);
     tcase_add_test(tc, ignored_sigchld_does_no_harm);
     tcase_add_loop_test(tc, a_child_that_dies_fails_its_request_alone, 0, sizeof(deaths) / sizeof(deaths[0]));
+    tcase_add_test(tc, a_child_that_exits_well_is_no_failure);
     tcase_add_test(tc, a_handler_that_fails_is_reported_by_its_child);
     tcase_add_test(tc, what_a_child_moved_is_known_to_its_parent);
 
