@@ -34,6 +34,13 @@ static inline size_t ost_address_size(const struct ostler_address *address)
     return offsetof(struct ostler_address, as) + address->length;
 }
 
+/* Set the length that the kernel gave of a name in as: of a path that fills sun_path it
+ * counts a NUL, which no call takes (unix(7)). */
+static inline void ost_address_set_length(struct ostler_address *address, socklen_t length)
+{
+    address->length = (unsigned char)(length < sizeof(address->as.un) ? length : sizeof(address->as.un));
+}
+
 static inline bool ost_kind_is_datagram(unsigned kind)
 {
     return kind == OST_UDP || kind == OST_UNIX_DATAGRAM;

@@ -7,6 +7,13 @@
 
 enum { COPIES = 65536 };
 
+/* Room for what the kernel tells of a datagram: beside where it came to, whatever the options
+ * of an inherited socket ask for, so that it does not crowd that out. */
+union control {
+    size_t align; /* as for struct cmsghdr */
+    char bytes[256];
+};
+
 struct ost_batch {
     unsigned kind;
     size_t packet_size;
@@ -17,6 +24,7 @@ struct ost_batch {
     struct mmsghdr in[OST_BATCH], out[OST_BATCH];
     struct iovec in_data[OST_BATCH], out_data[OST_BATCH];
     struct ostler_address peers[OST_BATCH];
+    union control controls[OST_BATCH];
     struct ost_origin origins[OST_BATCH];
     char data[]; /* packet_size bytes each */
 };
@@ -26,7 +34,8 @@ static char *place(struct ost_batch *b, int i)
     return b->data + (size_t)i * b->packet_size;
 }
 
-/* Make the i-th ready to receive into. */
+/* Make the i-th ready to receive into. A Unix socket has no room for more than data: the
+ * descriptors that a peer may send along would be ours to close. */
 static void reset(struct ost_batch *b, int i)
 {
     struct msghdr *h = &b->in[i].msg_hdr;
@@ -35,8 +44,8 @@ static void reset(struct ost_batch *b, int i)
     h->msg_namelen = sizeof(b->peers[i].as);
     h->msg_iov = &b->in_data[i];
     h->msg_iovlen = 1;
-    h->msg_control = b->origins[i].control.bytes;
-    h->msg_controllen = sizeof(b->origins[i].control.bytes);
+    h->msg_control = b->controls[i].bytes;
+    h->msg_controllen = b->kind == OST_UDP ? sizeof(b->controls[i].bytes) : 0;
     h->msg_flags = 0;
 }
 
@@ -64,6 +73,29 @@ void ost_batch_free(struct ost_batch *b)
     free(b);
 }
 
+static bool is_ipv4_info(const struct cmsghdr *c)
+{
+    return c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO;
+}
+
+static bool is_ipv6_info(const struct cmsghdr *c)
+{
+    return c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO;
+}
+
+/* Where it came to, of all that the kernel tells. What came by IPv4 to an IPv6 socket has
+ * both forms, of which only IPv4's knows our address when it came to a broadcast or group. */
+static void take_origin(struct ost_origin *origin, struct msghdr *h)
+{
+    origin->length = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
+        if (!is_ipv4_info(c) && !(is_ipv6_info(c) && origin->length == 0))
+            continue;
+        memcpy(origin->control.bytes, c, c->cmsg_len);
+        origin->length = CMSG_ALIGN(c->cmsg_len);
+    }
+}
+
 /* Note what came with the i-th. A Unix peer without a name leaves nothing of one. */
 static void take(struct ost_batch *b, int i)
 {
@@ -75,8 +107,8 @@ static void take(struct ost_batch *b, int i)
         length = sizeof(sa_family_t);
     }
     peer->kind = (unsigned char)b->kind;
-    peer->length = (unsigned char)(length < sizeof(peer->as) ? length : sizeof(peer->as));
-    b->origins[i].length = b->in[i].msg_hdr.msg_controllen;
+    ost_address_set_length(peer, length);
+    take_origin(&b->origins[i], &b->in[i].msg_hdr);
 }
 
 int ost_batch_receive(struct ost_batch *b, int fd, int max)
@@ -137,9 +169,9 @@ static void turn(struct ost_origin *origin)
     struct msghdr h = { .msg_control = origin->control.bytes, .msg_controllen = origin->length };
 
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) {
-        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
+        if (is_ipv4_info(c))
             ((struct in_pktinfo *)(void *)CMSG_DATA(c))->ipi_ifindex = 0;
-        else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
+        else if (is_ipv6_info(c))
             turn_ipv6((struct in6_pktinfo *)(void *)CMSG_DATA(c));
     }
 }

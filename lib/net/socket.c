@@ -127,12 +127,6 @@ int ost_socket_listen(int fd, int backlog)
     return ost_socket_set_nonblocking(fd);
 }
 
-/* Set what the kernel left of a name's length: it counts what did not fit, too. */
-static void set_length(struct ostler_address *address, socklen_t length)
-{
-    address->length = (unsigned char)(length < sizeof(address->as) ? length : sizeof(address->as));
-}
-
 int ost_socket_accept(int listener, struct ostler_address *peer)
 {
     struct ostler_address from = { .kind = peer->kind };
@@ -141,7 +135,7 @@ int ost_socket_accept(int listener, struct ostler_address *peer)
 
     if (fd < 0)
         return -errno;
-    set_length(&from, length);
+    ost_address_set_length(&from, length);
     *peer = from;
     return fd;
 }
@@ -179,19 +173,22 @@ int ost_socket_local(int fd, struct ostler_address *out)
 
     if (getsockname(fd, &local.as.sa, &length) < 0)
         return -errno;
-    set_length(&local, length);
+    ost_address_set_length(&local, length);
     *out = local;
     return 0;
 }
 
-/* An IPv6 socket that takes IPv4 too tells of that in IPv6's form (ipv6(7)). */
+/* An IPv6 socket that takes IPv4 too tells of that in either form, or in both. */
 int ost_socket_want_local(int fd, const struct ostler_address *address)
 {
+    int error;
+
     if (address->as.sa.sa_family == AF_INET)
         return set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
-    if (address->as.sa.sa_family == AF_INET6)
-        return set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-    return 0;
+    if (address->as.sa.sa_family != AF_INET6)
+        return 0;
+    error = set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    return error < 0 ? error : set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
 }
 
 uint32_t ost_socket_drops(int fd)

@@ -27,40 +27,37 @@ void ost_packet_silence(struct ost_packet *p)
 }
 
 /* What the line buffer of a connection holds is all there is of a datagram. */
-static int fill(struct ost_stream *s, const struct ost_batch *batch, int index)
+static void fill(struct ost_stream *s, struct ost_packet *packet, char *in, const struct ost_batch *batch, int index)
 {
-    size_t n = ost_batch_length(batch, index);
+    struct ostler_request *r = &s->request;
 
-    s->packet = calloc(1, sizeof(*s->packet));
-    s->in = malloc(n ? n : 1);
-    if (!s->packet || !s->in)
-        return -ENOMEM;
-    memcpy(s->in, ost_batch_data(batch, index), n);
-    s->in_count = n;
-    ost_batch_origin(batch, index, &s->packet->origin);
-    return 0;
+    s->channel = &ost_packet_channel;
+    s->packet = packet;
+    s->in = in;
+    s->in_count = r->bytes_in = ost_batch_length(batch, index);
+    memcpy(s->in, ost_batch_data(batch, index), s->in_count);
+    ost_batch_origin(batch, index, &packet->origin);
+    r->datagram = r->eof = r->peer_done = true;
+    r->cut = ost_batch_was_cut(batch, index);
 }
 
+/* All memory first: a request that has begun can only end as one that was admitted. */
 int ost_packet_new(struct ostler_request **out, struct ost_owner *owner, int fd, const struct ost_batch *batch,
                    int index)
 {
+    size_t n = ost_batch_length(batch, index);
+    struct ost_packet *packet = calloc(1, sizeof(*packet));
+    char *in = malloc(n ? n : 1);
     struct ostler_request *r;
-    struct ost_stream *s;
-    int error = ost_stream_new(&r, owner, fd, ost_batch_peer(batch, index));
 
-    if (error < 0)
-        return error;
-    s = OST_CONTAINER(r, struct ost_stream, request);
-    s->channel = &ost_packet_channel;
-    r->datagram = r->eof = r->peer_done = true;
-    r->cut = ost_batch_was_cut(batch, index);
-    r->bytes_in = ost_batch_length(batch, index);
-    error = fill(s, batch, index);
-    if (error < 0)
-        ost_request_close_now(r);
-    else
-        *out = r;
-    return error;
+    if (!packet || !in || ost_stream_new(&r, owner, fd, ost_batch_peer(batch, index)) < 0) {
+        free(packet);
+        free(in);
+        return -ENOMEM;
+    }
+    fill(OST_CONTAINER(r, struct ost_stream, request), packet, in, batch, index);
+    *out = r;
+    return 0;
 }
 
 static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)

@@ -5,6 +5,7 @@
 #include <ostler/error.h>
 
 #include "net/socket.h"
+#include "server/receiver.h"
 #include "server/server.h"
 
 enum { PORT_TRIES = 10 };
@@ -64,6 +65,15 @@ static int bind_one(struct ostler_server *s, struct ost_listener *l)
     return error;
 }
 
+/* As if it had not been bound. */
+static void unbind(struct ost_listener *l)
+{
+    ost_listener_close(l);
+    ost_receiver_free(l->receiver);
+    l->receiver = NULL;
+    l->bound = false;
+}
+
 /* Bind the two halves of a "*" to one port, which for port 0 the first one finds. */
 static int bind_pair(struct ostler_server *s, struct ost_listener pair[2])
 {
@@ -78,7 +88,7 @@ static int bind_pair(struct ostler_server *s, struct ost_listener pair[2])
         ost_address_set_port(&pair[1].address, (uint16_t)ostler_address_port(&pair[0].address));
         error = bind_one(s, &pair[1]);
         if (error < 0)
-            ost_listener_close(&pair[0]);
+            unbind(&pair[0]);
         if (ostler_address_port(&asked) != 0)
             break;
     }

@@ -186,25 +186,17 @@ int ost_listener_activate(struct ost_listener *l)
     return error < 0 ? error : ost_unix_publish(&l->file, &l->address);
 }
 
-/* May the socket go, or are there replies to send through it? */
-static bool is_held(struct ost_listener *l)
-{
-    if (l->receiver)
-        l->receiver->closing = true;
-    return l->receiver && l->receiver->holders > 0;
-}
-
 void ost_listener_close(struct ost_listener *l)
 {
     if (l->fd < 0)
         return;
-    ost_watch_fini(&l->watch);
     ost_timer_set(&l->retry, reactor_of(l), OST_NEVER);
     ost_unix_remove(&l->file, &l->address);
     if (l->receiver)
         ost_receiver_report(l);
-    if (is_held(l))
+    if (l->receiver && !ost_receiver_close(l))
         return;
+    ost_watch_fini(&l->watch);
     if (!l->borrowed)
         close(l->fd);
     l->fd = -1;

@@ -132,15 +132,29 @@ static void take(struct ost_listener *l)
         watch_drops(l);
 }
 
+/* The server has stopped meanwhile: go on with that. */
+static void go_on_closing(struct ost_listener *l)
+{
+    if (l->receiver->rest)
+        ost_receiver_take_rest(l);
+    ost_listener_close(l);
+    ost_server_check_stopped(l->server);
+}
+
 void ost_receiver_ready(struct ost_watch *watch, unsigned what)
 {
     struct ost_listener *l = OST_CONTAINER(watch, struct ost_listener, watch);
     struct ostler_reactor *reactor = watch->reactor;
 
+    l->receiver->taking = true;
     if (what & OST_WRITE)
         flush(l);
     take(l);
-    ost_listener_watch(l);
+    l->receiver->taking = false;
+    if (l->receiver->closing)
+        go_on_closing(l);
+    else
+        ost_listener_watch(l);
     ost_reactor_settle(reactor);
 }
 
@@ -148,17 +162,42 @@ unsigned ost_receiver_wants(const struct ost_listener *l)
 {
     if (l->receiver->full)
         return OST_WRITE;
-    return ost_server_has_room_for_datagrams(l->server) ? OST_READ : 0;
+    return !l->receiver->closing && ost_server_has_room_for_datagrams(l->server) ? OST_READ : 0;
 }
 
 /* Without a mix-in everything is answered here; with one, what the queue takes. */
 void ost_receiver_take_rest(struct ost_listener *l)
 {
     const struct ostler_server *s = l->server;
+    struct ost_receiver *receiver = l->receiver;
 
-    for (int i = 0; i < REST_BATCHES && !l->receiver->full; i++)
+    receiver->rest = true;
+    if (receiver->taking)
+        return; /* the batch at hand comes first */
+    receiver->taking = true;
+    for (int i = 0; i < REST_BATCHES && !receiver->full && !s->cut_off; i++)
         if (s->queued >= (size_t)s->owner.options.queue || take_batch(l) < OST_BATCH)
             break;
+    receiver->taking = false;
+    receiver->rest = receiver->full;
+}
+
+bool ost_receiver_is_busy(const struct ost_listener *l)
+{
+    return l->fd >= 0 && l->receiver && (l->receiver->taking || (l->receiver->full && !l->server->cut_off));
+}
+
+bool ost_receiver_close(struct ost_listener *l)
+{
+    struct ost_receiver *receiver = l->receiver;
+    bool held = receiver->holders > 0 || ost_receiver_is_busy(l);
+
+    receiver->closing = true;
+    if (held)
+        ost_watch_set(&l->watch, ost_receiver_wants(l));
+    else
+        atomic_fetch_add(&l->server->owner.refused, (unsigned)ost_batch_queued(receiver->batch));
+    return !held;
 }
 
 void ost_receiver_release(struct ost_listener *l)

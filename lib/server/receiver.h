@@ -9,7 +9,9 @@ struct ost_receiver {
     struct ost_batch *batch;
     struct ost_datagram datagram; /* evented: the one that is being handled */
     unsigned holders;   /* requests that will reply through the socket */
+    bool taking;        /* a batch is being taken in */
     bool full;          /* replies wait for the socket */
+    bool rest;          /* the server stops, and what has arrived is still to be taken in */
     bool closing;       /* the socket goes when nobody holds it */
     uint32_t drops;     /* of the kernel's, as of the last look */
     uint64_t reported;  /* when they were logged last, ms; 0: never */
@@ -25,8 +27,14 @@ void ost_receiver_ready(struct ost_watch *watch, unsigned what);
 /* What to watch for. */
 unsigned ost_receiver_wants(const struct ost_listener *listener);
 
-/* The server stops: take in what has arrived. */
+/* The server stops: take in what has arrived; later, if this is one of its slots or handlers. */
 void ost_receiver_take_rest(struct ost_listener *listener);
+
+/* Is it in the middle of something that a stop waits for? */
+bool ost_receiver_is_busy(const struct ost_listener *listener);
+
+/* May the socket go? If not, it does later. */
+bool ost_receiver_close(struct ost_listener *listener);
 
 /* A request that held the socket has gone. */
 void ost_receiver_release(struct ost_listener *listener);

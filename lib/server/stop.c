@@ -29,9 +29,18 @@ static void finish(struct ostler_server *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Does a receiver have datagrams or replies at hand? */
+static bool is_receiving(const struct ostler_server *s)
+{
+    for (size_t i = 0; i < s->listener_count; i++)
+        if (ost_receiver_is_busy(&s->listeners[i]))
+            return true;
+    return false;
+}
+
 void ost_server_check_stopped(struct ostler_server *s)
 {
-    if (s->state == OST_SERVER_STOPPING && ost_list_is_empty(&s->owner.requests))
+    if (s->state == OST_SERVER_STOPPING && ost_list_is_empty(&s->owner.requests) && !is_receiving(s))
         finish(s);
 }
 
@@ -68,11 +77,12 @@ static void begin(struct ostler_server *s)
 {
     struct ostler_reactor *r = s->owner.reactor;
     struct ost_list *node, *next;
+    bool served = s->state == OST_SERVER_SERVING;
 
-    if (s->state == OST_SERVER_SERVING)
-        take_rest(s); /* who does not serve takes nothing: another process may, from the same sockets */
     s->state = OST_SERVER_STOPPING;
     atomic_store(&s->owner.stopping, true);
+    if (served)
+        take_rest(s); /* who does not serve takes nothing: another process may, from the same sockets */
     s->class->close(s);
     if (ost_list_is_empty(&s->stoppable.node)) /* handle_request()'s threads: a run waits for them too */
         ost_list_append(&r->stoppables, &s->stoppable.node);
@@ -90,6 +100,14 @@ static void begin(struct ostler_server *s)
     ost_server_check_stopped(s);
 }
 
+/* Replies that still wait for their socket. */
+static void drop_replies(struct ostler_server *s)
+{
+    for (size_t i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].receiver && s->listeners[i].receiver->closing)
+            ost_listener_close(&s->listeners[i]);
+}
+
 /* Those that wait for a place are let in: they have only to be told. */
 static void cut_off(struct ostler_server *s)
 {
@@ -100,6 +118,7 @@ static void cut_off(struct ostler_server *s)
         ost_request_cancel(OST_CONTAINER(node, struct ostler_request, node));
     s->filling = false;
     ost_server_fill_places(s);
+    drop_replies(s);
 }
 
 /* End by force what can be, and wait a moment more: for its end, and for what gets a place
@@ -156,6 +175,7 @@ static void abort_server(struct ostler_server *s)
     s->cut_off = true;
     ost_timer_set(&s->stop_timer, r, ost_reactor_refresh(r) + GRACE_MS);
     cut_off(s);
+    ost_server_check_stopped(s);
 }
 
 static void on_stop_timer(struct ost_timer *timer)

@@ -1,6 +1,9 @@
 /* Datagrams: both faces, over each kind of address. */
 #include <errno.h>
+#include <limits.h>
+#include <malloc.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +37,46 @@ static int echo_on_datagram(struct ostler_datagram *d)
 
 static const struct ostler_stream_handler echo = { .handle = echo_handle };
 static const struct ostler_datagram_handler echo_datagram = { .on_datagram = echo_on_datagram };
+
+/* ---- Calls that fail when a test says so ---- */
+
+static atomic_int full_sends;  /* so many sendmmsg() find the socket full */
+static atomic_int taken_ports; /* so many bind() to an IPv4 address find the port taken */
+static atomic_size_t lacking;  /* no piece of memory of that size is to be had */
+
+int __real_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags);
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags);
+int __real_bind(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t length);
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+/* One less of them, if there are any. */
+static bool count_down(atomic_int *left)
+{
+    return atomic_load(left) > 0 && atomic_fetch_sub(left, 1) > 0;
+}
+
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+    if (!count_down(&full_sends))
+        return __real_sendmmsg(fd, messages, n, flags);
+    errno = EAGAIN;
+    return -1;
+}
+
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    if (address->sa_family != AF_INET || !count_down(&taken_ports))
+        return __real_bind(fd, address, length);
+    errno = EADDRINUSE;
+    return -1;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return size > 0 && size == atomic_load(&lacking) ? NULL : __real_malloc(size);
+}
 
 /* ---- Where it runs, and on what ---- */
 
@@ -200,6 +243,62 @@ START_TEST(a_reply_leaves_from_the_address_that_was_asked)
     ck_assert_int_eq(byte, '?');
     ck_assert_uint_eq(from.sin_addr.s_addr, to.sin_addr.s_addr);
     ck_assert_uint_eq(from.sin_port, to.sin_port);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* To a broadcast or a group answers the address of the interface it came to. */
+START_TEST(a_broadcast_is_answered)
+{
+    static const char *const wildcards[] = { "udp:0.0.0.0:0", "udp:[::]:0", "udp:*:0" };
+    struct ostler_server_options options = options_for(_i % WAYS, &echo, &echo_datagram);
+    struct sockaddr_in to = { .sin_family = AF_INET }, from;
+    socklen_t length = sizeof(from);
+    struct harness_server h;
+    size_t last = 0;
+    char byte = 0;
+    int client;
+
+    options.address = wildcards[_i / WAYS];
+    harness_start(&h, &options);
+    client = client_for(AF_INET);
+    while (ostler_server_address(h.server, last + 1))
+        last++;
+    to.sin_addr.s_addr = htonl(0x7fffffff); /* 127.255.255.255 */
+    to.sin_port = htons((uint16_t)ostler_address_port(ostler_server_address(h.server, last)));
+    ck_assert_int_eq(setsockopt(client, SOL_SOCKET, SO_BROADCAST, &(int){ 1 }, sizeof(int)), 0);
+    ck_assert_int_eq(sendto(client, "?", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+    ck_assert_int_eq(receive_from(client, &byte, &from, &length), 1);
+    ck_assert_uint_eq(from.sin_port, to.sin_port);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* An inherited socket may tell more than where a datagram came to. */
+START_TEST(what_else_an_inherited_socket_tells_is_ignored)
+{
+    struct ostler_server_options options = options_for(_i % WAYS, &echo, &echo_datagram);
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+    struct sockaddr_in in = { .sin_family = AF_INET };
+    bool is_unix = _i / WAYS;
+    int fd = socket(is_unix ? AF_UNIX : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), client;
+    struct harness_server h;
+    char address[32];
+
+    if (is_unix)
+        ck_assert_int_eq(bind(fd, (struct sockaddr *)&un, sizeof(sa_family_t)), 0);
+    else
+        ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+    setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
+    setsockopt(fd, SOL_SOCKET, SO_TIMESTAMP, &(int){ 1 }, sizeof(int));
+    setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &(int){ 1 }, sizeof(int));
+    snprintf(address, sizeof(address), "fd:%d", fd);
+    options.address = address;
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    ck_assert(comes_back(client, "x", 1));
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
 }
@@ -567,7 +666,141 @@ START_TEST(handle_request_handles_one_datagram)
 }
 END_TEST
 
-START_TEST(a_server_that_was_never_started_takes_nothing)
+/* ---- Stopped from within ---- */
+
+enum { CROWD = 50 }; /* more than a batch */
+
+static void stop_at_first(struct ostler_server *s)
+{
+    if (ostler_server_accepted(s) == 1)
+        ostler_server_stop(s);
+}
+
+static bool stopping_verify(struct ostler_server *s, const struct ostler_request *r)
+{
+    (void)r;
+    stop_at_first(s);
+    return true;
+}
+
+static int stopping_on_datagram(struct ostler_datagram *d)
+{
+    int r = echo_on_datagram(d);
+
+    stop_at_first(ostler_datagram_server(d));
+    return r;
+}
+
+static const struct ostler_server_class stopping_class = { .verify_request = stopping_verify };
+static const struct ostler_datagram_handler stopping_datagram = { .on_datagram = stopping_on_datagram };
+
+/* Serve a crowd of datagrams that has come before, and look at the answers: each once. */
+static void serve_crowd(const struct ostler_server_options *options)
+{
+    bool seen[CROWD] = { false };
+    struct ostler_server *server;
+    unsigned char byte = 0;
+    int client;
+
+    ck_assert_int_eq(ostler_server_new(&server, options, NULL), 0);
+    client = connected(server, 0);
+    for (int i = 0; i < CROWD; i++)
+        ck_assert_int_eq(send(client, &(char){ (char)i }, 1, 0), 1);
+    ck_assert_int_eq(ostler_server_serve_forever(server), 0);
+    for (int i = 0; i < CROWD; i++) {
+        ck_assert_int_eq(harness_receive_once(client, (char *)&byte, 1), 1);
+        ck_assert(byte < CROWD && !seen[byte]);
+        seen[byte] = true;
+    }
+    ck_assert(harness_is_silent(client));
+    ck_assert_uint_eq(ostler_server_accepted(server), CROWD);
+    ck_assert_uint_eq(ostler_server_dropped(server), 0);
+    ostler_server_free(server);
+    close(client);
+}
+
+START_TEST(a_stop_within_a_batch_loses_nothing)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+
+    options.server_class = &stopping_class;
+    serve_crowd(&options);
+}
+END_TEST
+
+START_TEST(a_handler_may_answer_and_stop_its_server)
+{
+    struct ostler_server_options options = { .address = "udp:127.0.0.1:0", .datagram = &stopping_datagram };
+
+    serve_crowd(&options);
+}
+END_TEST
+
+static int aborting_on_datagram(struct ostler_datagram *d)
+{
+    int r = echo_on_datagram(d);
+
+    ostler_server_abort(ostler_datagram_server(d));
+    return r;
+}
+
+static const struct ostler_datagram_handler aborting_datagram = { .on_datagram = aborting_on_datagram };
+
+START_TEST(a_handler_may_answer_and_abort_its_server)
+{
+    struct ostler_server_options options = { .address = "udp:127.0.0.1:0", .datagram = &aborting_datagram };
+    struct ostler_server *server;
+    char byte = 0;
+    int client;
+
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    client = connected(server, 0);
+    ck_assert_int_eq(send(client, "a", 1, 0), 1);
+    ck_assert_int_eq(send(client, "b", 1, 0), 1);
+    ck_assert_int_eq(ostler_server_serve_forever(server), 0);
+    ck_assert_int_eq(harness_receive_once(client, &byte, 1), 1);
+    ck_assert_int_eq(byte, 'a');
+    ostler_server_free(server);
+    close(client);
+}
+END_TEST
+
+/* ---- Not served ---- */
+
+/* What waits on fd is the n bytes of data. */
+static bool still_has(int fd, const char *data, size_t n)
+{
+    char there[64];
+
+    return recv(fd, there, sizeof(there), MSG_DONTWAIT) == (ssize_t)n && memcmp(there, data, n) == 0;
+}
+
+START_TEST(a_server_that_could_not_be_made_takes_nothing)
+{
+    char address[32];
+    const char *addresses[] = { address, "unixgram:/none/s", NULL };
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t length = sizeof(to);
+    struct ostler_server *server;
+    int fd = client_for(AF_INET), client = client_for(AF_INET);
+
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&to, &length), 0);
+    ck_assert_int_eq(connect(client, (struct sockaddr *)&to, sizeof(to)), 0);
+    ck_assert_int_eq(send(client, "hello", 5, 0), 5);
+    snprintf(address, sizeof(address), "fd:%d", fd);
+    options.address = NULL;
+    options.addresses = addresses;
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), -ENOENT);
+    ck_assert(still_has(fd, "hello", 5));
+    ck_assert(harness_is_silent(client));
+    close(fd);
+    close(client);
+}
+END_TEST
+
+START_TEST(a_server_that_was_not_started_answers_nothing)
 {
     struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
     struct ostler_server *server;
@@ -575,11 +808,77 @@ START_TEST(a_server_that_was_never_started_takes_nothing)
 
     ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
     client = connected(server, 0);
+    ck_assert_int_eq(send(client, "hello", 5, 0), 5);
+    ostler_server_free(server);
+    ck_assert(harness_is_silent(client));
+    close(client);
+}
+END_TEST
+
+/* ---- Lack ---- */
+
+START_TEST(replies_wait_for_a_full_socket_and_a_stop_waits_for_them)
+{
+    struct ostler_server_options options = { .address = "udp:127.0.0.1:0", .datagram = &stopping_datagram };
+
+    atomic_store(&full_sends, 3);
+    serve_crowd(&options);
+    ck_assert_int_eq(atomic_load(&full_sends), 0);
+}
+END_TEST
+
+START_TEST(what_stays_unsent_is_counted)
+{
+    struct ostler_server_options options = { .address = "udp:127.0.0.1:0", .datagram = &stopping_datagram,
+                                             .stop_timeout_ms = 50 };
+    struct ostler_server *server;
+    int client;
+
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    client = connected(server, 0);
     ck_assert_int_eq(send(client, "a", 1, 0), 1);
-    ck_assert_int_eq(ostler_server_stop(server), 0);
-    ck_assert_uint_eq(ostler_server_accepted(server), 0);
+    ck_assert_int_eq(send(client, "b", 1, 0), 1);
+    atomic_store(&full_sends, INT_MAX);
+    ck_assert_int_eq(ostler_server_serve_forever(server), 0);
+    ck_assert_uint_eq(ostler_server_dropped(server), 2);
+    atomic_store(&full_sends, 0);
     ostler_server_free(server);
     close(client);
+}
+END_TEST
+
+START_TEST(a_lack_of_memory_costs_one_datagram)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct harness_server h;
+    int client;
+
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    atomic_store(&lacking, 4999);
+    ck_assert_int_eq(send(client, bytes(), 4999, 0), 4999);
+    ck_assert(comes_back(client, "after it", 8));
+    atomic_store(&lacking, 0);
+    ck_assert_int_eq((ostler_reactor_stop(ostler_server_reactor(h.server)), harness_join(&h)), 0);
+    ck_assert_uint_eq(ostler_server_dropped(h.server), 1);
+    ck_assert_int_eq(ostler_server_fd(h.server, 0), -EBADF); /* nobody holds it */
+    harness_free(&h);
+    close(client);
+}
+END_TEST
+
+START_TEST(a_second_try_for_a_port_leaks_nothing)
+{
+    struct ostler_server_options options = options_for(0, &echo, &echo_datagram);
+    struct ostler_server *server;
+    size_t pieces = mallinfo2().hblks; /* a batch is one */
+
+    options.address = "udp:*:0";
+    atomic_store(&taken_ports, 2);
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    ck_assert_int_eq(atomic_load(&taken_ports), 0);
+    ostler_server_free(server);
+    ck_assert_uint_eq(mallinfo2().hblks, pieces);
 }
 END_TEST
 
@@ -670,6 +969,64 @@ START_TEST(a_peer_without_a_name_is_no_error_of_the_server)
 }
 END_TEST
 
+/* Descriptors that a peer sends along are nobody's: they must not pile up in the server. */
+START_TEST(descriptors_are_not_taken_in)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = { 0 };
+    struct iovec data = { .iov_base = "x", .iov_len = 1 };
+    struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control.bytes,
+                              .msg_controllen = sizeof(control.bytes) };
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    struct harness_server h;
+    char byte;
+    int client, fds[2];
+
+    options.address = "unixgram:@ostler-test-rights";
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    *rights = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+    memcpy(CMSG_DATA(rights), &fds[1], sizeof(int));
+    ck_assert_int_eq(sendmsg(client, &message, 0), 1);
+    ck_assert_int_eq(harness_receive_once(client, &byte, 1), 1);
+    close(fds[1]);
+    ck_assert_int_eq(harness_receive_once(fds[0], &byte, 1), 0); /* nobody else has the end */
+    close(fds[0]);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* A path may fill sun_path, without a NUL (unix(7)). */
+START_TEST(the_longest_path_of_a_peer_is_answered)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct sockaddr_un from = { .sun_family = AF_UNIX };
+    struct sockaddr_storage to;
+    struct harness_server h;
+    char path[sizeof(from.sun_path) + 1] = "";
+    int client = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t length;
+
+    options.address = "unixgram:@ostler-test-longest";
+    memset(from.sun_path, 'p', sizeof(from.sun_path));
+    memcpy(path, from.sun_path, sizeof(from.sun_path));
+    unlink(path);
+    ck_assert_int_eq(bind(client, (struct sockaddr *)&from, sizeof(from)), 0);
+    harness_start(&h, &options);
+    length = address_of(h.server, 0, &to);
+    ck_assert_int_eq(connect(client, (struct sockaddr *)&to, length), 0);
+    ck_assert(comes_back(client, "x", 1));
+    ck_assert_int_eq(unlink(path), 0);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("datagram");
@@ -681,6 +1038,10 @@ int main(void)
     tcase_add_loop_test(tc, a_reply_leaves_from_the_address_that_was_asked, 0, WAYS * 4);
     tcase_add_loop_test(tc, a_unix_reply_comes_from_the_path_that_was_asked, 0, WAYS);
     tcase_add_loop_test(tc, a_peer_without_a_name_is_no_error_of_the_server, 0, WAYS);
+    tcase_add_loop_test(tc, a_broadcast_is_answered, 0, WAYS * 3);
+    tcase_add_loop_test(tc, what_else_an_inherited_socket_tells_is_ignored, 0, WAYS * 2);
+    tcase_add_loop_test(tc, descriptors_are_not_taken_in, 0, WAYS);
+    tcase_add_loop_test(tc, the_longest_path_of_a_peer_is_answered, 0, WAYS);
     tc = harness_case(suite, "handlers");
     tcase_add_loop_test(tc, what_was_written_leaves_as_one_datagram, 1, WAYS);
     tcase_add_loop_test(tc, no_reply_is_none, 1, WAYS);
@@ -691,10 +1052,20 @@ int main(void)
     tcase_add_loop_test(tc, a_refused_datagram_gets_no_answer, 0, WAYS);
     tcase_add_loop_test(tc, a_handler_that_fails_is_reported_with_its_peer, 0, WAYS);
     tcase_add_loop_test(tc, handle_request_handles_one_datagram, 0, WAYS);
-    tcase_add_loop_test(tc, a_server_that_was_never_started_takes_nothing, 0, WAYS);
     tc = harness_case(suite, "many");
     tcase_add_loop_test(tc, datagrams_wait_for_a_place_and_a_stop_waits_for_them, 0, 2);
     tcase_add_loop_test(tc, a_burst_is_bounded_by_the_queue_and_counted, 0, 2);
     tcase_add_loop_test(tc, a_burst_harms_nobody, 0, WAYS * 2);
+    tc = harness_case(suite, "stop");
+    tcase_add_loop_test(tc, a_stop_within_a_batch_loses_nothing, 0, WAYS);
+    tcase_add_test(tc, a_handler_may_answer_and_stop_its_server);
+    tcase_add_test(tc, a_handler_may_answer_and_abort_its_server);
+    tcase_add_loop_test(tc, a_server_that_could_not_be_made_takes_nothing, 0, WAYS);
+    tcase_add_loop_test(tc, a_server_that_was_not_started_answers_nothing, 0, WAYS);
+    tc = harness_case(suite, "lack");
+    tcase_add_test(tc, replies_wait_for_a_full_socket_and_a_stop_waits_for_them);
+    tcase_add_test(tc, what_stays_unsent_is_counted);
+    tcase_add_loop_test(tc, a_lack_of_memory_costs_one_datagram, 1, WAYS);
+    tcase_add_test(tc, a_second_try_for_a_port_leaks_nothing);
     return harness_main(suite);
 }
