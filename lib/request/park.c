@@ -12,6 +12,8 @@
 
 #include "request/stream.h"
 
+enum { AT_ONCE = 16 };
+
 void ost_unpark(struct ost_stream *s, int error)
 {
     struct ostler_request *r = &s->request;
@@ -20,6 +22,8 @@ void ost_unpark(struct ost_stream *s, int error)
         return;
     s->parked = false;
     s->ended = error;
+    if (error < 0)
+        r->io_error = error;
     s->drained = false; /* there is something to receive */
     ost_watch_set(&r->watch, 0);
     ost_timer_set(&r->timer, r->owner->reactor, OST_NEVER);
@@ -58,14 +62,35 @@ static void free_buffers(struct ost_stream *s)
     s->in_used = s->in_count = 0;
 }
 
+static void on_turn(struct ost_timer *timer)
+{
+    ost_unpark(OST_CONTAINER(timer, struct ost_stream, request.timer), 0);
+}
+
+/* There is nothing to wait for, but a turn of the reactor now and then: a handler that
+ * parks without reading would keep it to itself, and no time would ever be up. */
+static void come_back(struct ost_stream *s)
+{
+    struct ostler_request *r = &s->request;
+
+    if (++s->burst < AT_ONCE) {
+        ost_unpark(s, 0);
+        return;
+    }
+    s->burst = 0;
+    r->timer.fire = on_turn;
+    ost_timer_set(&r->timer, r->owner->reactor, ost_reactor_refresh(r->owner->reactor));
+}
+
 void ost_park(struct ost_stream *s)
 {
     struct ostler_request *r = &s->request;
     int error = 0;
 
     s->parked = true;
+    s->parker = NULL; /* where it ran is over */
     if (s->in_used < s->in_count || atomic_load(&r->stopping)) {
-        ost_unpark(s, 0);
+        come_back(s);
         return;
     }
     free_buffers(s);

@@ -19,6 +19,7 @@ struct report {
     unsigned char eof, peer_done, broken;
     /* What only the next child needs. */
     unsigned char shut;
+    int input_left;
     long timeout_ms, receive_timeout;
     uint64_t deadline;
     size_t out_size, in_count;
@@ -117,6 +118,7 @@ static struct report report_of(const struct ost_stream *s, int result)
         .peer_done = r->peer_done,
         .broken = r->broken,
         .shut = s->shut,
+        .input_left = r->input_left,
         .timeout_ms = s->timeout_ms,
         .receive_timeout = s->receive_timeout,
         .deadline = s->deadline,
@@ -181,6 +183,8 @@ static int take_parked(struct ost_stream *s, const struct ost_relay *relay, cons
 {
     s->set_up = true;
     s->shut = report->shut != 0;
+    if (report->input_left >= 0 && report->input_left < s->request.input_left)
+        s->request.input_left = report->input_left;
     s->timeout_ms = report->timeout_ms;
     s->receive_timeout = report->receive_timeout;
     s->deadline = report->deadline;

@@ -5,7 +5,7 @@
  * place is offered to the listeners first. */
 #include <errno.h>
 
-#include "request/stream.h"
+#include "request/run.h"
 #include "server/server.h"
 
 enum { MAX_STREAK = 16 };
@@ -81,7 +81,7 @@ int ost_server_place(struct ostler_server *s, struct ostler_request *r)
 static void ask_listeners(struct ostler_server *s)
 {
     s->streak = 0;
-    for (size_t i = 0; i < s->listener_count && !is_full(s); i++)
+    for (size_t i = 0; i < s->listener_count && !is_full(s) && ost_server_may_accept(s); i++)
         ost_listener_accept_one(&s->listeners[i]);
 }
 
@@ -114,7 +114,8 @@ void ost_server_on_parked(struct ost_owner *owner, struct ostler_request *r)
     ost_server_watch_listeners(s);
 }
 
-/* One whose handler has not begun and has nothing to do is closed as it is. */
+/* One whose handler has not begun and has nothing to do is closed as it is; by a job, since
+ * a stop may be walking through the requests, and one more that lingers ends another. */
 void ost_server_on_ready(struct ost_owner *owner, struct ostler_request *r)
 {
     struct ostler_server *s = owner->server;
@@ -123,7 +124,7 @@ void ost_server_on_ready(struct ost_owner *owner, struct ostler_request *r)
     s->parked--;
     if (stream->ended && !stream->set_up) {
         ost_request_blame(r, ost_request_reason(stream->ended), stream->ended);
-        ost_request_close(r);
+        ost_request_report(stream, stream->ended);
     } else {
         enqueue(s, r);
         ost_server_fill_places(s);

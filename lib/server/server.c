@@ -30,10 +30,15 @@ static bool takes_requests(const struct ostler_server *s)
     return s->state == OST_SERVER_SERVING || (s->one && !s->taken);
 }
 
+bool ost_server_may_accept(const struct ostler_server *s)
+{
+    return takes_requests(s) && s->parked < (size_t)s->owner.options.max_parked;
+}
+
 /* With defer a new connection needs no place yet. */
 bool ost_server_has_room(const struct ostler_server *s)
 {
-    if (!takes_requests(s) || s->parked >= (size_t)s->owner.options.max_parked)
+    if (!ost_server_may_accept(s))
         return false;
     return defers(s) || (s->running < s->capacity && ost_list_is_empty(&s->waiting));
 }

@@ -91,6 +91,9 @@ void ost_server_admit_packet(struct ostler_server *server, struct ostler_request
 /* Take in a datagram, evented: it is over afterwards. */
 void ost_server_admit_datagram(struct ostler_server *server, struct ostler_request *request);
 
+/* May there be more connections at all, whether there is a place or not? */
+bool ost_server_may_accept(const struct ostler_server *server);
+
 /* May another connection, or a batch of datagrams, be taken in now? */
 bool ost_server_has_room(const struct ostler_server *server);
 bool ost_server_has_room_for_datagrams(const struct ostler_server *server);

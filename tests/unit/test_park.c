@@ -138,6 +138,80 @@ START_TEST(lines_that_came_together_are_all_handled)
 }
 END_TEST
 
+/* Reads two lines a call, and answers the second one. */
+static int pair_handle(struct ostler_stream *s)
+{
+    char line[128];
+    ssize_t n = ostler_stream_read_line(s, line, sizeof(line));
+
+    if (n > 0)
+        n = ostler_stream_read_line(s, line, sizeof(line));
+    if (n <= 0)
+        return (int)n;
+    n = ostler_stream_printf(s, "and %s", line);
+    return n < 0 ? (int)n : OSTLER_PARK;
+}
+
+static const struct ostler_stream_handler pair = { .handle = pair_handle };
+
+START_TEST(a_handler_that_is_called_again_may_wait_again)
+{
+    struct ostler_server_options options = options_for(_i, new_deeds());
+    struct harness_server h;
+    int client;
+
+    options.stream = &pair;
+    harness_start(&h, &options);
+    client = harness_connect(h.server);
+    for (int i = 0; i < 3; i++) {
+        ck_assert(harness_say(client, "one\n"));
+        ck_assert(harness_is_silent(client));
+        ck_assert(harness_say(client, "two\n"));
+        ck_assert(harness_expect(client, "and two\n"));
+    }
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* Leaves unread what has arrived; or, on the second line, what was received with the first. */
+static int idle_handle(struct ostler_stream *s)
+{
+    harness_raise(&deeds_of(s)->handles);
+    return OSTLER_PARK;
+}
+
+static int idle_setup(struct ostler_stream *s)
+{
+    char line[128];
+
+    return ostler_stream_read_line(s, line, sizeof(line)) > 0 ? 0 : -EPROTO;
+}
+
+static const struct ostler_stream_handler idle[] = {
+    { .handle = idle_handle, .finish = counter_finish },
+    { .setup = idle_setup, .handle = idle_handle, .finish = counter_finish },
+};
+
+START_TEST(who_parks_without_reading_is_cut_off_at_a_stop)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i / 2, deeds);
+    struct harness_server h;
+    int client;
+
+    options.stream = &idle[_i % 2];
+    options.stop_timeout_ms = 100;
+    harness_start(&h, &options);
+    client = harness_connect(h.server);
+    ck_assert(harness_say(client, "one\ntwo\n"));
+    ck_assert(harness_wait(&deeds->handles, 2));
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(harness_count(&deeds->finishes), 1);
+    close(client);
+}
+END_TEST
+
 enum { MANY = 200 };
 
 START_TEST(a_few_places_serve_many_kept_alive_connections)
@@ -184,7 +258,12 @@ START_TEST(silence_ends_a_parked_connection_and_it_is_finished)
     ck_assert(harness_expect(client, "1 one\nbye\n"));
     ck_assert(harness_expect_end(client));
     close(client);
-    ck_assert_int_eq(harness_stop(&h), 0);
+    ostler_server_shutdown(h.server);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_int_eq(harness_log_count(&h.log, "request failed"), 1);
+    ck_assert_int_eq(harness_log_count(&h.log, "error "), 0); /* it is the peer's doing */
+    ck_assert(harness_log_has(&h.log, "closed: timed out"));
+    harness_free(&h);
     ck_assert_int_eq(harness_count(&deeds->handles), 1);
 }
 END_TEST
@@ -283,7 +362,7 @@ END_TEST
 
 /* ---- Many, on eight threads ---- */
 
-enum { CROWD = 5000, SILENT = 300, THREADS = 8, PROMPT_MS = 100 };
+enum { CROWD = 5000, SILENT = 300, LINGERING = 1024, THREADS = 8, PROMPT_MS = 100 };
 
 static void raise_limit(void)
 {
@@ -294,6 +373,45 @@ static void raise_limit(void)
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     ck_assert_uint_gt(limit.rlim_cur, 2 * CROWD + 100);
 }
+
+static int answer_once(struct ostler_stream *s)
+{
+    char byte;
+    ssize_t n = ostler_stream_read(s, &byte, 1);
+
+    return n <= 0 ? (int)n : ostler_stream_write(s, "done", 4);
+}
+
+/* At a stop silent clients are closed, each as one more that lingers. */
+START_TEST(a_stop_with_many_lingering_ends_deferred_clients)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
+    static int lingering[LINGERING];
+    struct harness_server h;
+    int silent[3];
+
+    raise_limit();
+    options.stream = &(struct ostler_stream_handler){ .handle = answer_once };
+    options.defer = true;
+    harness_start(&h, &options);
+    for (int i = 0; i < 3; i++)
+        silent[i] = harness_connect(h.server);
+    for (int i = 0; i < LINGERING; i++) {
+        lingering[i] = harness_connect(h.server);
+        ck_assert(harness_say(lingering[i], "x"));
+    }
+    for (int i = 0; i < LINGERING; i++)
+        ck_assert(harness_expect(lingering[i], "done"));
+    ck_assert_int_eq(harness_stop(&h), 0);
+    for (int i = 0; i < 3; i++) {
+        ck_assert(harness_expect_end(silent[i]));
+        close(silent[i]);
+    }
+    for (int i = 0; i < LINGERING; i++)
+        close(lingering[i]);
+}
+END_TEST
 
 /* How long an answer takes, in milliseconds, or -1. */
 static long answer_time(int client, const char *answer)
@@ -366,6 +484,8 @@ int main(void)
 
     tcase_add_loop_test(tc, a_parked_connection_is_handled_again_when_it_speaks, 0, WAYS);
     tcase_add_loop_test(tc, lines_that_came_together_are_all_handled, 0, WAYS);
+    tcase_add_loop_test(tc, a_handler_that_is_called_again_may_wait_again, 0, WAYS);
+    tcase_add_loop_test(tc, who_parks_without_reading_is_cut_off_at_a_stop, 0, 2 * WAYS);
     tcase_add_loop_test(tc, a_few_places_serve_many_kept_alive_connections, 0, WAYS);
     tcase_add_loop_test(tc, silence_ends_a_parked_connection_and_it_is_finished, 0, WAYS);
     tcase_add_loop_test(tc, a_stop_lets_parked_connections_see_the_end, 0, WAYS);
@@ -375,6 +495,7 @@ int main(void)
     tcase_add_loop_test(tc, max_parked_stops_accepting, 0, WAYS);
     tc = harness_case(suite, "crowd");
     tcase_add_test(tc, each_of_five_thousand_idle_connections_is_answered_promptly);
+    tcase_add_loop_test(tc, a_stop_with_many_lingering_ends_deferred_clients, 1, WAYS - 1);
     tcase_add_test(tc, three_hundred_silent_clients_hold_up_nobody);
     return harness_main(suite);
 }
