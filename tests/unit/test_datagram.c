@@ -667,6 +667,11 @@ END_TEST
 
 /* ---- Stopped from within ---- */
 
+static void abort_server(void *server)
+{
+    ostler_server_abort(server);
+}
+
 enum { CROWD = 50 }; /* more than a batch */
 
 static void stop_at_first(struct ostler_server *s)
@@ -760,6 +765,35 @@ START_TEST(a_handler_may_answer_and_abort_its_server)
     ck_assert_int_eq(harness_receive_once(client, &byte, 1), 1);
     ck_assert_int_eq(byte, 'a');
     ostler_server_free(server);
+    close(client);
+}
+END_TEST
+
+/* Those that wait for a place when the server is cut off are dropped: their handlers would
+ * keep it from its end one after the other. */
+START_TEST(a_cut_off_does_not_begin_what_waits)
+{
+    struct ostler_server_options options = {
+        .address = "udp:127.0.0.1:0", .stream = &waiting, .mixin = blocking[_i], .max_requests = 1
+    };
+    struct harness_server h;
+    char answer[8];
+    int client;
+
+    share_events();
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(send(client, "x", 1, 0), 1);
+    ck_assert(harness_wait(begun, 1));
+    ck_assert(harness_call(ostler_server_reactor(h.server), abort_server, h.server));
+    harness_raise(go);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_int_eq(harness_count(begun), 1);
+    ck_assert_uint_eq(ostler_server_dropped(h.server), 19);
+    ck_assert_int_eq(harness_log_count(&h.log, "error "), 0);
+    ck_assert_int_lt(recv(client, answer, sizeof(answer), MSG_DONTWAIT), 0);
+    harness_free(&h);
     close(client);
 }
 END_TEST
@@ -1059,6 +1093,7 @@ int main(void)
     tcase_add_loop_test(tc, a_stop_within_a_batch_loses_nothing, 0, WAYS);
     tcase_add_test(tc, a_handler_may_answer_and_stop_its_server);
     tcase_add_test(tc, a_handler_may_answer_and_abort_its_server);
+    tcase_add_loop_test(tc, a_cut_off_does_not_begin_what_waits, 0, 2);
     tcase_add_loop_test(tc, a_server_that_could_not_be_made_takes_nothing, 0, WAYS);
     tcase_add_loop_test(tc, a_server_that_was_not_started_answers_nothing, 0, WAYS);
     tc = harness_case(suite, "lack");
