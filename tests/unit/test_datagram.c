@@ -537,6 +537,65 @@ START_TEST(a_handler_that_fails_is_reported_with_its_peer)
 }
 END_TEST
 
+/* A class for all kinds may extend what is the connections' own. */
+static void extended_shutdown(struct ostler_server *s, struct ostler_request *r)
+{
+    ostler_tcp_server.shutdown_request(s, r);
+}
+
+static void extended_close(struct ostler_server *s, struct ostler_request *r)
+{
+    ostler_tcp_server.close_request(s, r);
+}
+
+static const struct ostler_server_class extended = {
+    .shutdown_request = extended_shutdown, .close_request = extended_close
+};
+
+START_TEST(a_connections_end_is_none_of_the_socket)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct harness_server h;
+    int client;
+
+    options.server_class = &extended;
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    for (int i = 0; i < 3; i++)
+        ck_assert(comes_back(client, "again", 5));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+static atomic_int lacks;
+
+static int lacking_get(struct ostler_server *s, int fd, struct ostler_address *peer)
+{
+    return count_down(&lacks) ? -ENOMEM : ostler_udp_server.get_request(s, fd, peer);
+}
+
+static const struct ostler_server_class lacking_class = { .super = &ostler_udp_server, .get_request = lacking_get };
+
+START_TEST(a_lack_pauses_receiving)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    uint64_t before = harness_now_ms();
+    struct harness_server h;
+    int client;
+
+    options.server_class = &lacking_class;
+    atomic_store(&lacks, 4);
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    ck_assert(comes_back(client, "at last", 7));
+    ck_assert_uint_ge(harness_now_ms() - before, 10 + 20 + 40);
+    ck_assert_int_eq(harness_log_count(&h.log, "cannot receive: Cannot allocate memory"), 1);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 /* ---- Full, and stopped ---- */
 
 static struct harness_event *begun, *go;
@@ -900,6 +959,23 @@ START_TEST(a_lack_of_memory_costs_one_datagram)
 }
 END_TEST
 
+START_TEST(a_taken_port_is_named_as_it_was_asked_for)
+{
+    struct ostler_server_options options = options_for(0, &echo, &echo_datagram);
+    struct ostler_server *server;
+    struct harness_log log;
+
+    harness_log_init(&log);
+    options.address = "udp:*:0";
+    options.log = &log.log;
+    atomic_store(&taken_ports, INT_MAX);
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), -EADDRINUSE);
+    atomic_store(&taken_ports, 0);
+    ck_assert(harness_log_has(&log, "cannot bind udp:*:0: "));
+    harness_log_fini(&log);
+}
+END_TEST
+
 START_TEST(a_second_try_for_a_port_leaks_nothing)
 {
     struct ostler_server_options options = options_for(0, &echo, &echo_datagram);
@@ -1085,6 +1161,8 @@ int main(void)
     tcase_add_loop_test(tc, a_refused_datagram_gets_no_answer, 0, WAYS);
     tcase_add_loop_test(tc, a_handler_that_fails_is_reported_with_its_peer, 0, WAYS);
     tcase_add_loop_test(tc, handle_request_handles_one_datagram, 0, WAYS);
+    tcase_add_loop_test(tc, a_connections_end_is_none_of_the_socket, 0, WAYS);
+    tcase_add_loop_test(tc, a_lack_pauses_receiving, 0, WAYS);
     tc = harness_case(suite, "many");
     tcase_add_loop_test(tc, datagrams_wait_for_a_place_and_a_stop_waits_for_them, 0, 2);
     tcase_add_loop_test(tc, a_burst_is_bounded_by_the_queue_and_counted, 0, 2);
@@ -1100,6 +1178,7 @@ int main(void)
     tcase_add_test(tc, replies_wait_for_a_full_socket_and_a_stop_waits_for_them);
     tcase_add_test(tc, what_stays_unsent_is_counted);
     tcase_add_loop_test(tc, a_lack_of_memory_costs_one_datagram, 1, WAYS);
+    tcase_add_test(tc, a_taken_port_is_named_as_it_was_asked_for);
     tcase_add_test(tc, a_second_try_for_a_port_leaks_nothing);
     return harness_main(suite);
 }
