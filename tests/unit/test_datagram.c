@@ -3,7 +3,10 @@
 #include <limits.h>
 #include <malloc.h>
 #include <netinet/in.h>
+#include <stdalign.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +80,8 @@ void *__wrap_malloc(size_t size)
 {
     return size > 0 && size == atomic_load(&lacking) ? NULL : __real_malloc(size);
 }
+
+enum { CROWD = 50 }; /* more than a batch */
 
 /* ---- Where it runs, and on what ---- */
 
@@ -301,6 +306,58 @@ START_TEST(what_else_an_inherited_socket_tells_is_ignored)
     ck_assert(comes_back(client, "x", 1));
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* An inherited socket that queues errors (IP_RECVERR, ip(7)) is readable as long as nobody takes them. */
+START_TEST(queued_errors_keep_nobody_busy)
+{
+    struct ostler_server_options options = options_for(0, &echo, &echo_datagram);
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), client;
+    struct ostler_server *server;
+    char address[32];
+
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+    setsockopt(fd, IPPROTO_IP, IP_RECVERR, &(int){ 1 }, sizeof(int));
+    snprintf(address, sizeof(address), "fd:%d", fd);
+    options.address = address;
+    options.request_timeout_ms = 100;
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    client = connected(server, 0);
+    ck_assert_int_eq(send(client, "?", 1, 0), 1);
+    close(client); /* so that the reply is refused by ICMP */
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert_int_eq(recv(fd, address, sizeof(address), MSG_DONTWAIT | MSG_ERRQUEUE), -1);
+    ostler_server_free(server);
+}
+END_TEST
+
+static int aligned_on_datagram(struct ostler_datagram *d)
+{
+    return (uintptr_t)ostler_datagram_data(d) % alignof(max_align_t) ? -EPROTO : echo_on_datagram(d);
+}
+
+static const struct ostler_datagram_handler aligned = { .on_datagram = aligned_on_datagram };
+
+START_TEST(data_is_aligned_for_whatever_it_holds)
+{
+    struct ostler_server_options options = { .address = "udp:127.0.0.1:0", .datagram = &aligned };
+    struct ostler_server *server;
+    int client;
+    char byte;
+
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    client = connected(server, 0);
+    for (int i = 0; i < CROWD; i++)
+        ck_assert_int_eq(send(client, "x", 1, 0), 1);
+    ck_assert_int_eq(ostler_server_start(server), 0);
+    ck_assert_int_eq(ostler_server_stop(server), 0);
+    ck_assert_int_eq(ostler_server_serve_forever(server), 0);
+    for (int i = 0; i < CROWD; i++)
+        ck_assert_int_eq(harness_receive_once(client, &byte, 1), 1);
+    ostler_server_free(server);
+    close(client);
 }
 END_TEST
 
@@ -731,8 +788,6 @@ static void abort_server(void *server)
     ostler_server_abort(server);
 }
 
-enum { CROWD = 50 }; /* more than a batch */
-
 static void stop_at_first(struct ostler_server *s)
 {
     if (ostler_server_accepted(s) == 1)
@@ -1149,6 +1204,8 @@ int main(void)
     tcase_add_loop_test(tc, a_peer_without_a_name_is_no_error_of_the_server, 0, WAYS);
     tcase_add_loop_test(tc, a_broadcast_is_answered, 0, WAYS * 3);
     tcase_add_loop_test(tc, what_else_an_inherited_socket_tells_is_ignored, 0, WAYS * 2);
+    tcase_add_test(tc, queued_errors_keep_nobody_busy);
+    tcase_add_test(tc, data_is_aligned_for_whatever_it_holds);
     tcase_add_loop_test(tc, descriptors_are_not_taken_in, 0, WAYS);
     tcase_add_loop_test(tc, the_longest_path_of_a_peer_is_answered, 0, WAYS);
     tc = harness_case(suite, "handlers");
