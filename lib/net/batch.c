@@ -1,6 +1,8 @@
 #include "net/batch.h"
 
 #include <errno.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +28,20 @@ struct ost_batch {
     struct ostler_address peers[OST_BATCH];
     union control controls[OST_BATCH];
     struct ost_origin origins[OST_BATCH];
-    char data[]; /* packet_size bytes each */
+    alignas(max_align_t) char data[]; /* stride() bytes each */
 };
+
+/* From one datagram's data to the next one's: handlers may look at them through a struct. */
+static size_t stride(size_t packet_size)
+{
+    size_t unit = alignof(max_align_t);
+
+    return (packet_size + unit - 1) / unit * unit;
+}
 
 static char *place(struct ost_batch *b, int i)
 {
-    return b->data + (size_t)i * b->packet_size;
+    return b->data + (size_t)i * stride(b->packet_size);
 }
 
 /* Make the i-th ready to receive into. A Unix socket has no room for more than data: the
@@ -51,7 +61,7 @@ static void reset(struct ost_batch *b, int i)
 
 int ost_batch_new(struct ost_batch **out, unsigned kind, size_t packet_size)
 {
-    struct ost_batch *b = malloc(sizeof(*b) + OST_BATCH * packet_size);
+    struct ost_batch *b = malloc(sizeof(*b) + OST_BATCH * stride(packet_size));
 
     if (!b)
         return -ENOMEM;

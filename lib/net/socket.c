@@ -178,17 +178,25 @@ int ost_socket_local(int fd, struct ostler_address *out)
     return 0;
 }
 
+/* Tell of our addresses; and don't queue errors, which nobody would take. */
+static int tell_local(int fd, int level, int tell, int queue_errors)
+{
+    int error = set_int(fd, level, queue_errors, 0);
+
+    return error < 0 ? error : set_int(fd, level, tell, 1);
+}
+
 /* An IPv6 socket that takes IPv4 too tells of that in either form, or in both. */
 int ost_socket_want_local(int fd, const struct ostler_address *address)
 {
     int error;
 
-    if (address->as.sa.sa_family == AF_INET)
-        return set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
-    if (address->as.sa.sa_family != AF_INET6)
+    if (ost_kind_is_unix(address->kind))
         return 0;
-    error = set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-    return error < 0 ? error : set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    error = tell_local(fd, IPPROTO_IP, IP_PKTINFO, IP_RECVERR);
+    if (error == 0 && address->as.sa.sa_family == AF_INET6)
+        error = tell_local(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, IPV6_RECVERR);
+    return error;
 }
 
 uint32_t ost_socket_drops(int fd)

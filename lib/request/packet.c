@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "net/batch.h"
+#include "request/relay.h"
 #include "request/stream.h"
 
 struct ost_packet {
@@ -60,11 +61,22 @@ int ost_packet_new(struct ostler_request **out, struct ost_owner *owner, int fd,
     return 0;
 }
 
+/* 0, or -ECANCELED, which then is the server's doing. */
+static int check(struct ost_stream *s)
+{
+    const struct ostler_request *r = &s->request;
+
+    if (!atomic_load(&r->cancelled) && !(r->relay && ost_relay_is_cancelled(r->relay)))
+        return 0;
+    s->request.io_error = -ECANCELED;
+    return -ECANCELED;
+}
+
 static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
 {
     (void)buffer;
     (void)n;
-    return atomic_load(&s->request.cancelled) ? -ECANCELED : 0;
+    return check(s);
 }
 
 static int grow(struct ost_packet *p, size_t size)
@@ -86,10 +98,10 @@ static int grow(struct ost_packet *p, size_t size)
 static int append(struct ost_stream *s, const void *data, size_t n)
 {
     struct ost_packet *p = s->packet;
-    int error;
+    int error = check(s);
 
-    if (atomic_load(&s->request.cancelled))
-        return -ECANCELED;
+    if (error < 0)
+        return error;
     if (n > OST_MAX_REPLY - p->count)
         return -EMSGSIZE;
     error = grow(p, p->count + n);
@@ -113,7 +125,7 @@ static void finish(struct ost_stream *s)
     struct ost_packet *p = s->packet;
 
     ostler_stream_flush(&s->base); /* into the packet */
-    if (p->silent || atomic_load(&r->cancelled))
+    if (p->silent || check(s) < 0)
         return;
     if (ost_packet_send(r->watch.fd, r->peer, &p->origin, p->out, p->count) < 0)
         atomic_fetch_add(&r->owner->refused, 1);

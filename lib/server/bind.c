@@ -92,6 +92,8 @@ static int bind_pair(struct ostler_server *s, struct ost_listener pair[2])
         if (ostler_address_port(&asked) != 0)
             break;
     }
+    if (error < 0)
+        pair[0].address = asked; /* to be reported as what it is */
     return error;
 }
 

@@ -68,16 +68,19 @@ static int finish_request(struct ostler_server *s, struct ostler_request *r)
     return ost_stream_run(OST_CONTAINER(r, struct ost_stream, request));
 }
 
+/* A class for all kinds may hand on a datagram to these, whose descriptor is the listener's. */
 static void shutdown_connection(struct ostler_server *s, struct ostler_request *r)
 {
     (void)s;
-    shutdown(r->watch.fd, SHUT_WR);
+    if (!r->datagram)
+        shutdown(r->watch.fd, SHUT_WR);
 }
 
 static void close_connection(struct ostler_server *s, struct ostler_request *r)
 {
     (void)s;
-    close(r->watch.fd);
+    if (!r->datagram)
+        close(r->watch.fd);
 }
 
 /* The descriptor of a datagram is the listener's. */

@@ -27,13 +27,12 @@ static void log_lack(struct ost_listener *l, int error)
 
     if (l->lacked == 0 || now - l->lacked > QUIET_MS)
         ostler_log_write(ostler_server_log(l->server), OSTLER_LOG_WARNING,
-                         "%s: cannot accept: %s; clients wait until a connection closes", l->server->name,
-                         ostler_strerror(error));
+                         "%s: cannot %s: %s; clients wait until a connection closes", l->server->name,
+                         l->receiver ? "receive" : "accept", ostler_strerror(error));
     l->lacked = now;
 }
 
-/* Lack of something: wait before the next try. */
-static void pause_accepting(struct ost_listener *l, int error)
+void ost_listener_pause(struct ost_listener *l, int error)
 {
     struct ostler_reactor *r = reactor_of(l);
 
@@ -62,7 +61,7 @@ void ost_listener_watch(struct ost_listener *l)
         wanted = l->paused ? 0 : ost_receiver_wants(l);
     error = ost_watch_set(&l->watch, wanted);
     if (error < 0)
-        pause_accepting(l, error);
+        ost_listener_pause(l, error);
 }
 
 static void try_again(struct ost_listener *l)
@@ -123,7 +122,7 @@ static bool accept_one(struct ost_listener *l)
         return false;
     error = fd < 0 ? fd : ost_server_admit(s, fd, &peer);
     if (error < 0) {
-        pause_accepting(l, error);
+        ost_listener_pause(l, error);
         return false;
     }
     l->pause_ms = 0;

@@ -43,6 +43,9 @@ void ost_listener_close(struct ost_listener *listener);
  * is accepted. */
 void ost_listener_accept_one(struct ost_listener *listener);
 
+/* It lacks something: wait before the next try. */
+void ost_listener_pause(struct ost_listener *listener, int error);
+
 /* Watch for connections, as long as the server has room. */
 void ost_listener_watch(struct ost_listener *listener);
 

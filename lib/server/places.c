@@ -102,6 +102,24 @@ void ost_server_fill_places(struct ostler_server *s)
     s->filling = false;
 }
 
+/* Nobody would see what their handlers still did. */
+void ost_server_drop_datagrams(struct ostler_server *s)
+{
+    struct ost_list *node, *next;
+
+    OST_LIST_EACH(node, next, &s->waiting) {
+        struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, job.node);
+
+        if (!r->datagram)
+            continue;
+        ost_list_remove(&r->job.node);
+        s->queued--;
+        atomic_fetch_add(&s->owner.refused, 1);
+        ost_request_blame(r, OSTLER_CLOSE_STOPPED, -ECANCELED);
+        ost_request_close(r);
+    }
+}
+
 void ost_server_on_parked(struct ost_owner *owner, struct ostler_request *r)
 {
     struct ostler_server *s = owner->server;

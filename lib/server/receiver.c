@@ -122,12 +122,23 @@ static bool may_receive(const struct ost_listener *l)
     return !l->receiver->full && l->fd >= 0 && ost_server_has_room_for_datagrams(l->server);
 }
 
+/* Is the error a datagram's, or that of one sent earlier, and no lack? */
+static bool is_passing(int error)
+{
+    return error == -EAGAIN || error == -EINTR || error == -ECONNREFUSED || error == -EHOSTUNREACH ||
+           error == -ENETUNREACH;
+}
+
 static void take(struct ost_listener *l)
 {
     int n = OST_BATCH;
 
     for (int i = 0; i < BATCHES && n == OST_BATCH && may_receive(l); i++)
         n = take_batch(l);
+    if (n >= 0)
+        l->pause_ms = 0;
+    else if (!is_passing(n) && !l->receiver->closing)
+        ost_listener_pause(l, n);
     if (n == OST_BATCH && l->fd >= 0)
         watch_drops(l);
 }

@@ -170,6 +170,8 @@ static const char *adopt_problem(int error)
         return "it is a connection; a listening or bound socket is needed";
     case EDESTADDRREQ:
         return "it is not bound to an address";
+    case EALREADY:
+        return "it is given twice";
     case EPROTONOSUPPORT:
         return "it is a socket of a kind other than TCP, UDP, Unix stream and Unix datagram";
     default:

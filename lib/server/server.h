@@ -105,6 +105,9 @@ int ost_server_place(struct ostler_server *server, struct ostler_request *reques
 /* Give free places to those that wait; once cut off, places or not. */
 void ost_server_fill_places(struct ostler_server *server);
 
+/* Cut off: datagrams that wait for a place get none, and are counted as dropped. */
+void ost_server_drop_datagrams(struct ostler_server *server);
+
 /* owner.parked and owner.ready */
 void ost_server_on_parked(struct ost_owner *owner, struct ostler_request *request);
 void ost_server_on_ready(struct ost_owner *owner, struct ostler_request *request);

@@ -108,11 +108,12 @@ static void drop_replies(struct ostler_server *s)
             ost_listener_close(&s->listeners[i]);
 }
 
-/* Those that wait for a place are let in: they have only to be told. */
+/* Connections that wait for a place are let in: they have only to be told. */
 static void cut_off(struct ostler_server *s)
 {
     struct ost_list *node, *next;
 
+    ost_server_drop_datagrams(s);
     s->filling = true; /* not yet: a request that fails is freed, and might be the next one here */
     OST_LIST_EACH(node, next, &s->owner.requests)
         ost_request_cancel(OST_CONTAINER(node, struct ostler_request, node));

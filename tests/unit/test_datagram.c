@@ -3,7 +3,10 @@
 #include <limits.h>
 #include <malloc.h>
 #include <netinet/in.h>
+#include <stdalign.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +80,8 @@ void *__wrap_malloc(size_t size)
 {
     return size > 0 && size == atomic_load(&lacking) ? NULL : __real_malloc(size);
 }
+
+enum { CROWD = 50 }; /* more than a batch */
 
 /* ---- Where it runs, and on what ---- */
 
@@ -301,6 +306,58 @@ START_TEST(what_else_an_inherited_socket_tells_is_ignored)
     ck_assert(comes_back(client, "x", 1));
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* An inherited socket that queues errors (IP_RECVERR, ip(7)) is readable as long as nobody takes them. */
+START_TEST(queued_errors_keep_nobody_busy)
+{
+    struct ostler_server_options options = options_for(0, &echo, &echo_datagram);
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), client;
+    struct ostler_server *server;
+    char address[32];
+
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+    setsockopt(fd, IPPROTO_IP, IP_RECVERR, &(int){ 1 }, sizeof(int));
+    snprintf(address, sizeof(address), "fd:%d", fd);
+    options.address = address;
+    options.request_timeout_ms = 100;
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    client = connected(server, 0);
+    ck_assert_int_eq(send(client, "?", 1, 0), 1);
+    close(client); /* so that the reply is refused by ICMP */
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert_int_eq(recv(fd, address, sizeof(address), MSG_DONTWAIT | MSG_ERRQUEUE), -1);
+    ostler_server_free(server);
+}
+END_TEST
+
+static int aligned_on_datagram(struct ostler_datagram *d)
+{
+    return (uintptr_t)ostler_datagram_data(d) % alignof(max_align_t) ? -EPROTO : echo_on_datagram(d);
+}
+
+static const struct ostler_datagram_handler aligned = { .on_datagram = aligned_on_datagram };
+
+START_TEST(data_is_aligned_for_whatever_it_holds)
+{
+    struct ostler_server_options options = { .address = "udp:127.0.0.1:0", .datagram = &aligned };
+    struct ostler_server *server;
+    int client;
+    char byte;
+
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    client = connected(server, 0);
+    for (int i = 0; i < CROWD; i++)
+        ck_assert_int_eq(send(client, "x", 1, 0), 1);
+    ck_assert_int_eq(ostler_server_start(server), 0);
+    ck_assert_int_eq(ostler_server_stop(server), 0);
+    ck_assert_int_eq(ostler_server_serve_forever(server), 0);
+    for (int i = 0; i < CROWD; i++)
+        ck_assert_int_eq(harness_receive_once(client, &byte, 1), 1);
+    ostler_server_free(server);
+    close(client);
 }
 END_TEST
 
@@ -537,6 +594,65 @@ START_TEST(a_handler_that_fails_is_reported_with_its_peer)
 }
 END_TEST
 
+/* A class for all kinds may extend what is the connections' own. */
+static void extended_shutdown(struct ostler_server *s, struct ostler_request *r)
+{
+    ostler_tcp_server.shutdown_request(s, r);
+}
+
+static void extended_close(struct ostler_server *s, struct ostler_request *r)
+{
+    ostler_tcp_server.close_request(s, r);
+}
+
+static const struct ostler_server_class extended = {
+    .shutdown_request = extended_shutdown, .close_request = extended_close
+};
+
+START_TEST(a_connections_end_is_none_of_the_socket)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct harness_server h;
+    int client;
+
+    options.server_class = &extended;
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    for (int i = 0; i < 3; i++)
+        ck_assert(comes_back(client, "again", 5));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+static atomic_int lacks;
+
+static int lacking_get(struct ostler_server *s, int fd, struct ostler_address *peer)
+{
+    return count_down(&lacks) ? -ENOMEM : ostler_udp_server.get_request(s, fd, peer);
+}
+
+static const struct ostler_server_class lacking_class = { .super = &ostler_udp_server, .get_request = lacking_get };
+
+START_TEST(a_lack_pauses_receiving)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    uint64_t before = harness_now_ms();
+    struct harness_server h;
+    int client;
+
+    options.server_class = &lacking_class;
+    atomic_store(&lacks, 4);
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    ck_assert(comes_back(client, "at last", 7));
+    ck_assert_uint_ge(harness_now_ms() - before, 10 + 20 + 40);
+    ck_assert_int_eq(harness_log_count(&h.log, "cannot receive: Cannot allocate memory"), 1);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 /* ---- Full, and stopped ---- */
 
 static struct harness_event *begun, *go;
@@ -668,7 +784,10 @@ END_TEST
 
 /* ---- Stopped from within ---- */
 
-enum { CROWD = 50 }; /* more than a batch */
+static void abort_server(void *server)
+{
+    ostler_server_abort(server);
+}
 
 static void stop_at_first(struct ostler_server *s)
 {
@@ -761,6 +880,35 @@ START_TEST(a_handler_may_answer_and_abort_its_server)
     ck_assert_int_eq(harness_receive_once(client, &byte, 1), 1);
     ck_assert_int_eq(byte, 'a');
     ostler_server_free(server);
+    close(client);
+}
+END_TEST
+
+/* Those that wait for a place when the server is cut off are dropped: their handlers would
+ * keep it from its end one after the other. */
+START_TEST(a_cut_off_does_not_begin_what_waits)
+{
+    struct ostler_server_options options = {
+        .address = "udp:127.0.0.1:0", .stream = &waiting, .mixin = blocking[_i], .max_requests = 1
+    };
+    struct harness_server h;
+    char answer[8];
+    int client;
+
+    share_events();
+    harness_start(&h, &options);
+    client = connected(h.server, 0);
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(send(client, "x", 1, 0), 1);
+    ck_assert(harness_wait(begun, 1));
+    ck_assert(harness_call(ostler_server_reactor(h.server), abort_server, h.server));
+    harness_raise(go);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_int_eq(harness_count(begun), 1);
+    ck_assert_uint_eq(ostler_server_dropped(h.server), 19);
+    ck_assert_int_eq(harness_log_count(&h.log, "error "), 0);
+    ck_assert_int_lt(recv(client, answer, sizeof(answer), MSG_DONTWAIT), 0);
+    harness_free(&h);
     close(client);
 }
 END_TEST
@@ -864,6 +1012,23 @@ START_TEST(a_lack_of_memory_costs_one_datagram)
     ck_assert_int_eq(ostler_server_fd(h.server, 0), -EBADF); /* nobody holds it */
     harness_free(&h);
     close(client);
+}
+END_TEST
+
+START_TEST(a_taken_port_is_named_as_it_was_asked_for)
+{
+    struct ostler_server_options options = options_for(0, &echo, &echo_datagram);
+    struct ostler_server *server;
+    struct harness_log log;
+
+    harness_log_init(&log);
+    options.address = "udp:*:0";
+    options.log = &log.log;
+    atomic_store(&taken_ports, INT_MAX);
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), -EADDRINUSE);
+    atomic_store(&taken_ports, 0);
+    ck_assert(harness_log_has(&log, "cannot bind udp:*:0: "));
+    harness_log_fini(&log);
 }
 END_TEST
 
@@ -1040,6 +1205,8 @@ int main(void)
     tcase_add_loop_test(tc, a_peer_without_a_name_is_no_error_of_the_server, 0, WAYS);
     tcase_add_loop_test(tc, a_broadcast_is_answered, 0, WAYS * 3);
     tcase_add_loop_test(tc, what_else_an_inherited_socket_tells_is_ignored, 0, WAYS * 2);
+    tcase_add_test(tc, queued_errors_keep_nobody_busy);
+    tcase_add_test(tc, data_is_aligned_for_whatever_it_holds);
     tcase_add_loop_test(tc, descriptors_are_not_taken_in, 0, WAYS);
     tcase_add_loop_test(tc, the_longest_path_of_a_peer_is_answered, 0, WAYS);
     tc = harness_case(suite, "handlers");
@@ -1052,6 +1219,8 @@ int main(void)
     tcase_add_loop_test(tc, a_refused_datagram_gets_no_answer, 0, WAYS);
     tcase_add_loop_test(tc, a_handler_that_fails_is_reported_with_its_peer, 0, WAYS);
     tcase_add_loop_test(tc, handle_request_handles_one_datagram, 0, WAYS);
+    tcase_add_loop_test(tc, a_connections_end_is_none_of_the_socket, 0, WAYS);
+    tcase_add_loop_test(tc, a_lack_pauses_receiving, 0, WAYS);
     tc = harness_case(suite, "many");
     tcase_add_loop_test(tc, datagrams_wait_for_a_place_and_a_stop_waits_for_them, 0, 2);
     tcase_add_loop_test(tc, a_burst_is_bounded_by_the_queue_and_counted, 0, 2);
@@ -1060,12 +1229,14 @@ int main(void)
     tcase_add_loop_test(tc, a_stop_within_a_batch_loses_nothing, 0, WAYS);
     tcase_add_test(tc, a_handler_may_answer_and_stop_its_server);
     tcase_add_test(tc, a_handler_may_answer_and_abort_its_server);
+    tcase_add_loop_test(tc, a_cut_off_does_not_begin_what_waits, 0, 2);
     tcase_add_loop_test(tc, a_server_that_could_not_be_made_takes_nothing, 0, WAYS);
     tcase_add_loop_test(tc, a_server_that_was_not_started_answers_nothing, 0, WAYS);
     tc = harness_case(suite, "lack");
     tcase_add_test(tc, replies_wait_for_a_full_socket_and_a_stop_waits_for_them);
     tcase_add_test(tc, what_stays_unsent_is_counted);
     tcase_add_loop_test(tc, a_lack_of_memory_costs_one_datagram, 1, WAYS);
+    tcase_add_test(tc, a_taken_port_is_named_as_it_was_asked_for);
     tcase_add_test(tc, a_second_try_for_a_port_leaks_nothing);
     return harness_main(suite);
 }

@@ -329,6 +329,30 @@ START_TEST(what_cannot_be_inherited_stays_the_callers)
 }
 END_TEST
 
+START_TEST(a_descriptor_is_given_once)
+{
+    struct ostler_server_options options = { .stream = &greet };
+    struct ostler_server *server;
+    struct harness_log log;
+    char address[32];
+    const char *addresses[] = { address, address, NULL };
+    int fd;
+
+    enter_folder();
+    harness_log_init(&log);
+    fd = bound(SOCK_STREAM, "s");
+    snprintf(address, sizeof(address), "fd:%d", fd);
+    options.addresses = addresses;
+    options.log = &log.log;
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), -EALREADY);
+    ck_assert(harness_log_has(&log, "it is given twice"));
+    ck_assert_int_eq(close(fd), 0);
+    unlink("s");
+    harness_log_fini(&log);
+    leave_folder();
+}
+END_TEST
+
 START_TEST(a_socket_is_still_the_callers_after_a_failure)
 {
     struct ostler_server_options options = { .stream = &greet };
@@ -370,6 +394,7 @@ int main(void)
     tcase_add_test(tc, an_inherited_socket_is_served_and_closed);
     tcase_add_test(tc, a_socket_of_ours_is_inherited_with_its_name);
     tcase_add_test(tc, what_cannot_be_inherited_stays_the_callers);
+    tcase_add_test(tc, a_descriptor_is_given_once);
     tcase_add_test(tc, a_socket_is_still_the_callers_after_a_failure);
     return harness_main(suite);
 }
