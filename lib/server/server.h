@@ -45,6 +45,7 @@ struct ostler_server {
     bool elsewhere; /* … and runs in a thread: it is not waited for */
     bool timed_out; /* … or has not come in time */
     bool cut_off;   /* the stop's time has run out */
+    bool begun;     /* … and somebody who waited has got a place since the last look */
     bool killed;    /* … and what can be ended by force was */
     int result;     /* of the stop */
     struct ost_stoppable stoppable;
@@ -103,7 +104,7 @@ bool ost_server_has_room_for_datagrams(const struct ostler_server *server);
  * processed and was closed. */
 int ost_server_place(struct ostler_server *server, struct ostler_request *request);
 
-/* Give free places to those that wait; once cut off, places or not. */
+/* Give free places to those that wait. */
 void ost_server_fill_places(struct ostler_server *server);
 
 /* owner.parked and owner.ready */
