@@ -408,7 +408,7 @@ START_TEST(what_comes_after_a_stop_is_not_handled_however_often_it_parks)
     ck_assert_int_eq(ostler_reactor_stop(ostler_server_reactor(h.server)), 0);
     for (int i = 0; i < 2; i++) /* after the second one the stop was heeded */
         ck_assert(harness_call(ostler_server_reactor(h.server), do_nothing, NULL));
-    ck_assert(harness_say(client, "four\nfive\n"));
+    ck_assert(harness_say(client, "four\nfive\n") || harness_is_unix()); /* there it may be told of the end */
     harness_raise(&deeds->setups);
     ck_assert(harness_expect(client, "2 two\n3 three\nbye\n"));
     ck_assert(harness_expect_end(client));
@@ -436,7 +436,7 @@ static int greedy_handle(struct ostler_stream *s)
     return n < 0 ? (int)n : OSTLER_PARK;
 }
 
-enum { GREEDY = 8, LINES = 400 };
+enum { GREEDY = 8, LINES = 150 }; /* the answers fit into any socket */
 
 START_TEST(new_connections_between_those_that_wait_heed_max_parked)
 {
