@@ -44,6 +44,8 @@ struct ostler_server {
     bool taken;     /* … which has come */
     bool elsewhere; /* … and runs in a thread: it is not waited for */
     bool timed_out; /* … or has not come in time */
+    bool telling;   /* a stop is walking through the requests */
+    bool abort_due; /* … and one of them, a fiber, has asked for an abort */
     bool cut_off;   /* the stop's time has run out */
     bool begun;     /* … and somebody who waited has got a place since the last look */
     bool killed;    /* … and what can be ended by force was */

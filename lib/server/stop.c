@@ -64,11 +64,28 @@ static void take_rest(struct ostler_server *s)
             ost_receiver_take_rest(&s->listeners[i]);
 }
 
+static void abort_server(struct ostler_server *s);
+
+/* Let every request end. Fibers go on from within; what they ask for then, comes after. */
+static void tell_requests(struct ostler_server *s)
+{
+    struct ost_list *node, *next;
+
+    s->telling = s->filling = true; /* as in cut_off() */
+    OST_LIST_EACH(node, next, &s->owner.requests) {
+        struct ostler_request *request = OST_CONTAINER(node, struct ostler_request, node);
+
+        if (!is_outgoing(request))
+            ost_request_stop(request);
+    }
+    s->telling = s->filling = false;
+    ost_server_fill_places(s);
+}
+
 /* Close the listeners and let every request end. */
 static void begin(struct ostler_server *s)
 {
     struct ostler_reactor *r = s->owner.reactor;
-    struct ost_list *node, *next;
 
     s->state = OST_SERVER_STOPPING;
     atomic_store(&s->owner.stopping, true);
@@ -77,16 +94,10 @@ static void begin(struct ostler_server *s)
     if (ost_list_is_empty(&s->stoppable.node)) /* handle_request()'s threads: a run waits for them too */
         ost_list_append(&r->stoppables, &s->stoppable.node);
     ost_timer_set(&s->stop_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.stop_timeout_ms));
-    s->filling = true; /* as in cut_off() */
-    OST_LIST_EACH(node, next, &s->owner.requests) {
-        struct ostler_request *request = OST_CONTAINER(node, struct ostler_request, node);
-
-        if (!is_outgoing(request))
-            ost_request_stop(request);
-    }
-    s->filling = false;
-    ost_server_fill_places(s);
+    tell_requests(s);
     ost_server_check_running(s);
+    if (s->abort_due)
+        abort_server(s);
     ost_server_check_stopped(s);
 }
 
@@ -159,6 +170,9 @@ static void abort_server(struct ostler_server *s)
 {
     if (s->state < OST_SERVER_STOPPING)
         begin(s);
+    s->abort_due = s->telling;
+    if (s->telling)
+        return;
     if (s->state != OST_SERVER_STOPPING || s->cut_off)
         return;
     s->cut_off = true;
