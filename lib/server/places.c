@@ -15,11 +15,9 @@ static struct ost_stream *stream_of(struct ostler_request *r)
     return OST_CONTAINER(r, struct ost_stream, request);
 }
 
-/* Once cut off there is no more to run than a few lines each: places don't matter, but for
- * children, who are limited in any case. */
 static bool is_full(const struct ostler_server *s)
 {
-    return s->running >= s->capacity && !(s->cut_off && !(s->mixin && s->mixin->kill));
+    return s->running >= s->capacity;
 }
 
 static void close_refused(struct ostler_request *r, int error)
@@ -37,6 +35,7 @@ static int run(struct ostler_server *s, struct ostler_request *r)
     r->counted = true;
     s->running++;
     s->elsewhere = false;
+    s->begun = true;
     error = class->process_request(s, r);
     if (error < 0) {
         class->handle_error(s, r, error);

@@ -44,7 +44,10 @@ struct ostler_server {
     bool taken;     /* … which has come */
     bool elsewhere; /* … and runs in a thread: it is not waited for */
     bool timed_out; /* … or has not come in time */
+    bool telling;   /* a stop is walking through the requests */
+    bool abort_due; /* … and one of them, a fiber, has asked for an abort */
     bool cut_off;   /* the stop's time has run out */
+    bool begun;     /* … and somebody who waited has got a place since the last look */
     int result;     /* of the stop */
     struct ost_stoppable stoppable;
     struct ost_holder holder;
@@ -102,7 +105,7 @@ bool ost_server_has_room_for_datagrams(const struct ostler_server *server);
  * processed and was closed. */
 int ost_server_place(struct ostler_server *server, struct ostler_request *request);
 
-/* Give free places to those that wait; once cut off, places or not. */
+/* Give free places to those that wait. */
 void ost_server_fill_places(struct ostler_server *server);
 
 /* Cut off: datagrams that wait for a place get none, and are counted as dropped. */

@@ -3,6 +3,7 @@
  * a timer. And freeing, which is the same in a hurry. */
 #include <assert.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "mixin/inline.h"
@@ -72,11 +73,28 @@ static void take_rest(struct ostler_server *s)
             ost_receiver_take_rest(&s->listeners[i]);
 }
 
+static void abort_server(struct ostler_server *s);
+
+/* Let every request end. Fibers go on from within; what they ask for then, comes after. */
+static void tell_requests(struct ostler_server *s)
+{
+    struct ost_list *node, *next;
+
+    s->telling = s->filling = true; /* as in cut_off() */
+    OST_LIST_EACH(node, next, &s->owner.requests) {
+        struct ostler_request *request = OST_CONTAINER(node, struct ostler_request, node);
+
+        if (!is_outgoing(request))
+            ost_request_stop(request);
+    }
+    s->telling = s->filling = false;
+    ost_server_fill_places(s);
+}
+
 /* Close the listeners and let every request end. */
 static void begin(struct ostler_server *s)
 {
     struct ostler_reactor *r = s->owner.reactor;
-    struct ost_list *node, *next;
     bool served = s->state == OST_SERVER_SERVING;
 
     s->state = OST_SERVER_STOPPING;
@@ -87,16 +105,10 @@ static void begin(struct ostler_server *s)
     if (ost_list_is_empty(&s->stoppable.node)) /* handle_request()'s threads: a run waits for them too */
         ost_list_append(&r->stoppables, &s->stoppable.node);
     ost_timer_set(&s->stop_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.stop_timeout_ms));
-    s->filling = true; /* as in cut_off() */
-    OST_LIST_EACH(node, next, &s->owner.requests) {
-        struct ostler_request *request = OST_CONTAINER(node, struct ostler_request, node);
-
-        if (!is_outgoing(request))
-            ost_request_stop(request);
-    }
-    s->filling = false;
-    ost_server_fill_places(s);
+    tell_requests(s);
     ost_server_check_running(s);
+    if (s->abort_due)
+        abort_server(s);
     ost_server_check_stopped(s);
 }
 
@@ -120,6 +132,14 @@ static void cut_off(struct ostler_server *s)
     s->filling = false;
     ost_server_fill_places(s);
     drop_replies(s);
+    s->begun = false;
+}
+
+/* Look again after a while. */
+static void look_later(struct ostler_server *s)
+{
+    s->begun = false;
+    ost_timer_set(&s->stop_timer, s->owner.reactor, ost_reactor_refresh(s->owner.reactor) + GRACE_MS);
 }
 
 /* End by force what can be, and wait a moment more: for its end, and for what gets a place
@@ -135,7 +155,7 @@ static bool kill_all(struct ostler_server *s)
     OST_LIST_EACH(node, next, &s->owner.requests) {
         struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);
 
-        if (s->mixin->kill(s->mixin_state, r) < 0)
+        if (!r->counted || s->mixin->kill(s->mixin_state, r) < 0)
             continue;
         killed = true;
         ostler_address_text(r->peer, peer, sizeof(peer));
@@ -143,7 +163,7 @@ static bool kill_all(struct ostler_server *s)
                          "%s: %s: its handler still ran although it was cut off, and was killed", s->name, peer);
     }
     if (killed)
-        ost_timer_set(&s->stop_timer, s->owner.reactor, ost_reactor_refresh(s->owner.reactor) + GRACE_MS);
+        look_later(s);
     return killed;
 }
 
@@ -155,9 +175,13 @@ static void give_up(struct ostler_server *s)
     int logged = 0;
 
     OST_LIST_EACH(node, next, &s->owner.requests) {
+        struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);
+
+        if (!r->counted && !r->is_conn)
+            continue; /* it waits for those */
         if (logged++ >= HOLDERS_LOGGED)
             break;
-        ostler_address_text(OST_CONTAINER(node, struct ostler_request, node)->peer, peer, sizeof(peer));
+        ostler_address_text(r->peer, peer, sizeof(peer));
         ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR,
                          "%s: %s: its handler still runs although it was cut off", s->name, peer);
     }
@@ -167,16 +191,27 @@ static void give_up(struct ostler_server *s)
 
 static void abort_server(struct ostler_server *s)
 {
-    struct ostler_reactor *r = s->owner.reactor;
-
     if (s->state < OST_SERVER_STOPPING)
         begin(s);
+    s->abort_due = s->telling;
+    if (s->telling)
+        return;
     if (s->state != OST_SERVER_STOPPING || s->cut_off)
         return;
     s->cut_off = true;
-    ost_timer_set(&s->stop_timer, r, ost_reactor_refresh(r) + GRACE_MS);
+    look_later(s);
     cut_off(s);
     ost_server_check_stopped(s);
+}
+
+/* The time of those that were cut off is up; but those whom they had kept waiting get as
+ * much. */
+static void end_grace(struct ostler_server *s)
+{
+    if (s->begun)
+        look_later(s);
+    else if (!kill_all(s))
+        give_up(s);
 }
 
 static void on_stop_timer(struct ost_timer *timer)
@@ -184,8 +219,7 @@ static void on_stop_timer(struct ost_timer *timer)
     struct ostler_server *s = OST_CONTAINER(timer, struct ostler_server, stop_timer);
 
     if (s->cut_off) {
-        if (!kill_all(s))
-            give_up(s);
+        end_grace(s);
         return;
     }
     ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING, "%s: cutting off %zu connections after %ld ms", s->name,
@@ -323,6 +357,7 @@ static void end_requests(struct ostler_server *s)
     if (s->mixin_state)
         s->mixin->close(s->mixin_state);
     s->mixin = s->mixin ? &ost_inline : NULL;
+    s->capacity = SIZE_MAX;
     ost_server_fill_places(s);
     ost_post_take(s->owner.reactor);
     while (run_jobs(s) > 0) /* a fiber's or thread's end, a conn's last callbacks, an inline one's begin and end */

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <ostler/sys/mixin.h>
+
 #include "support/harness.h"
 
 static const struct {
@@ -360,6 +362,213 @@ START_TEST(max_parked_stops_accepting)
 }
 END_TEST
 
+/* As counter, but whoever says "hold" holds its place until setups is raised. */
+static int holding_handle(struct ostler_stream *s)
+{
+    struct counter *self = OSTLER_SELF(s, struct counter, base);
+    char line[128];
+    ssize_t n = ostler_stream_read_line(s, line, sizeof(line));
+    int r;
+
+    harness_raise(&deeds_of(s)->handles);
+    if (n > 0 && strcmp(line, "hold\n") == 0)
+        harness_wait(&deeds_of(s)->setups, 1);
+    if (n <= 0)
+        return (int)n;
+    r = ostler_stream_printf(s, "%d %s", ++self->lines, line);
+    return r < 0 ? r : OSTLER_PARK;
+}
+
+static const struct ostler_stream_handler holding = {
+    .size = OSTLER_SIZE(struct counter, base), .handle = holding_handle, .finish = counter_finish
+};
+
+static void do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+START_TEST(what_comes_after_a_stop_is_not_handled_however_often_it_parks)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
+    struct harness_server h;
+    int holder, client;
+
+    options.stream = &holding;
+    options.max_requests = 1;
+    harness_start(&h, &options);
+    client = harness_connect(h.server);
+    ck_assert(harness_say(client, "one\n"));
+    ck_assert(harness_expect(client, "1 one\n"));
+    holder = harness_connect(h.server);
+    ck_assert(harness_say(holder, "hold\n"));
+    ck_assert(harness_wait(&deeds->handles, 2));
+    ck_assert(harness_say(client, "two\nthree\n"));
+    ck_assert_int_eq(ostler_reactor_stop(ostler_server_reactor(h.server)), 0);
+    for (int i = 0; i < 2; i++) /* after the second one the stop was heeded */
+        ck_assert(harness_call(ostler_server_reactor(h.server), do_nothing, NULL));
+    ck_assert(harness_say(client, "four\nfive\n") || harness_is_unix()); /* there it may be told of the end */
+    harness_raise(&deeds->setups);
+    ck_assert(harness_expect(client, "2 two\n3 three\nbye\n"));
+    ck_assert(harness_expect_end(client));
+    ck_assert_int_eq(harness_join(&h), 0);
+    harness_free(&h);
+    close(client);
+    close(holder);
+}
+END_TEST
+
+/* Keeps its place full until setups was raised; notes the most that wait. */
+static int greedy_handle(struct ostler_stream *s)
+{
+    struct deeds *deeds = deeds_of(s);
+    int waiting = (int)ostler_server_waiting(ostler_stream_server(s));
+    char line[128];
+    ssize_t n = ostler_stream_read_line(s, line, sizeof(line));
+
+    harness_wait(&deeds->setups, 1);
+    if (waiting > atomic_load(&deeds->last))
+        atomic_store(&deeds->last, waiting);
+    if (n <= 0)
+        return (int)n;
+    n = ostler_stream_write(s, ".", 1);
+    return n < 0 ? (int)n : OSTLER_PARK;
+}
+
+enum { GREEDY = 8, LINES = 150 }; /* the answers fit into any socket */
+
+START_TEST(new_connections_between_those_that_wait_heed_max_parked)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(0, deeds);
+    char lines[2 * LINES];
+    struct harness_server h;
+    int clients[GREEDY];
+
+    for (int i = 0; i < LINES; i++)
+        memcpy(lines + 2 * i, "x\n", 2);
+    options.stream = &(struct ostler_stream_handler){ .handle = greedy_handle };
+    options.max_parked = 3;
+    harness_start(&h, &options);
+    for (int i = 0; i < GREEDY; i++) {
+        clients[i] = harness_connect(h.server);
+        ck_assert(harness_send(clients[i], lines, sizeof(lines)));
+        shutdown(clients[i], SHUT_WR);
+    }
+    harness_raise(&deeds->setups);
+    for (int i = 0; i < GREEDY; i++) {
+        ck_assert_int_eq(harness_receive(clients[i], lines, sizeof(lines)), LINES);
+        close(clients[i]);
+    }
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_le(atomic_load(&deeds->last), 3);
+    ck_assert_int_gt(atomic_load(&deeds->last), 0);
+}
+END_TEST
+
+/* ---- A mix-in of one's own: one thread, and room for one request that it has not taken ---- */
+
+struct worker {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t thread;
+    struct ostler_request *next;
+    bool closing;
+};
+
+static atomic_int overfull;
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct ostler_request *request;
+
+    pthread_mutex_lock(&w->lock);
+    while (w->next || !w->closing) {
+        request = w->next;
+        w->next = NULL;
+        pthread_mutex_unlock(&w->lock);
+        if (request)
+            ostler_request_run(request);
+        pthread_mutex_lock(&w->lock);
+        while (!w->next && !w->closing)
+            pthread_cond_wait(&w->changed, &w->lock);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+static int open_worker(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
+{
+    struct worker *w = state;
+
+    (void)options;
+    (void)reactor;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    return pthread_create(&w->thread, NULL, work, w) == 0 ? 1 : -EAGAIN;
+}
+
+static int hand_over(void *state, struct ostler_request *request)
+{
+    struct worker *w = state;
+    bool taken;
+
+    pthread_mutex_lock(&w->lock);
+    taken = w->next != NULL;
+    if (!taken)
+        w->next = request;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    atomic_fetch_add(&overfull, taken);
+    return taken ? -EBUSY : 0;
+}
+
+static void close_worker(void *state)
+{
+    struct worker *w = state;
+
+    pthread_mutex_lock(&w->lock);
+    w->closing = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+}
+
+static const struct ostler_mixin one_worker = {
+    .name = "worker", .size = sizeof(struct worker), .open = open_worker, .process = hand_over, .close = close_worker
+};
+
+/* At a stop, and when all is cut off at once. */
+START_TEST(a_mixin_never_gets_more_than_its_capacity)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(0, deeds);
+    static int clients[MANY];
+    struct harness_server h;
+
+    atomic_store(&overfull, 0);
+    options.mixin = &one_worker;
+    harness_start(&h, &options);
+    for (int i = 0; i < MANY; i++) {
+        clients[i] = harness_connect(h.server);
+        ck_assert(harness_say(clients[i], "x\n"));
+        ck_assert(harness_expect(clients[i], "1 x\n"));
+    }
+    ck_assert_int_eq(_i ? ostler_reactor_abort(ostler_server_reactor(h.server)) : ostler_server_shutdown(h.server), 0);
+    ck_assert_int_eq(harness_join(&h), 0);
+    harness_free(&h);
+    ck_assert_int_eq(atomic_load(&overfull), 0);
+    ck_assert_int_eq(harness_count(&deeds->setups), MANY);
+    ck_assert_int_eq(harness_count(&deeds->finishes), MANY);
+    for (int i = 0; i < MANY; i++)
+        close(clients[i]);
+}
+END_TEST
+
 /* ---- Many, on eight threads ---- */
 
 enum { CROWD = 5000, SILENT = 300, LINGERING = 1024, THREADS = 8, PROMPT_MS = 100 };
@@ -373,6 +582,35 @@ static void raise_limit(void)
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     ck_assert_uint_gt(limit.rlim_cur, 2 * CROWD + 100);
 }
+
+/* A second signal, while all wait: each is finished, and none is taken for one that hangs. */
+START_TEST(an_abort_finishes_thousands_of_parked_connections)
+{
+    struct deeds *deeds = new_deeds();
+    struct ostler_server_options options = options_for(_i, deeds);
+    int many = ways[_i].mixin == &ostler_forking ? CROWD / 4 : CROWD; /* a fork each, twice */
+    static int clients[CROWD];
+    struct harness_server h;
+
+    raise_limit();
+    options.max_requests = THREADS;
+    harness_start(&h, &options);
+    for (int i = 0; i < many; i++) {
+        clients[i] = harness_connect(h.server);
+        ck_assert_int_ge(clients[i], 0);
+        ck_assert(harness_say(clients[i], "x\n"));
+        ck_assert(harness_expect(clients[i], "1 x\n"));
+    }
+    ck_assert_int_eq(ostler_reactor_abort(ostler_server_reactor(h.server)), 0);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_int_eq(harness_count(&deeds->setups), many);
+    ck_assert_int_eq(harness_count(&deeds->finishes), many);
+    ck_assert_int_eq(harness_log_count(&h.log, "its handler still r"), 0);
+    for (int i = 0; i < many; i++)
+        close(clients[i]);
+    harness_free(&h);
+}
+END_TEST
 
 static int answer_once(struct ostler_stream *s)
 {
@@ -489,12 +727,18 @@ int main(void)
     tcase_add_loop_test(tc, a_few_places_serve_many_kept_alive_connections, 0, WAYS);
     tcase_add_loop_test(tc, silence_ends_a_parked_connection_and_it_is_finished, 0, WAYS);
     tcase_add_loop_test(tc, a_stop_lets_parked_connections_see_the_end, 0, WAYS);
+    tcase_add_loop_test(tc, what_comes_after_a_stop_is_not_handled_however_often_it_parks, 1, 2);
+    tcase_add_loop_test(tc, what_comes_after_a_stop_is_not_handled_however_often_it_parks, 3, WAYS);
     tcase_add_loop_test(tc, a_server_is_freed_with_connections_parked, 0, WAYS);
     tc = harness_case(suite, "defer");
     tcase_add_loop_test(tc, with_defer_silent_clients_hold_no_place, 0, WAYS);
     tcase_add_loop_test(tc, max_parked_stops_accepting, 0, WAYS);
+    tcase_add_test(tc, new_connections_between_those_that_wait_heed_max_parked);
+    tc = harness_case(suite, "a mix-in of one's own");
+    tcase_add_loop_test(tc, a_mixin_never_gets_more_than_its_capacity, 0, 2);
     tc = harness_case(suite, "crowd");
     tcase_add_test(tc, each_of_five_thousand_idle_connections_is_answered_promptly);
+    tcase_add_loop_test(tc, an_abort_finishes_thousands_of_parked_connections, 0, WAYS);
     tcase_add_loop_test(tc, a_stop_with_many_lingering_ends_deferred_clients, 1, WAYS - 1);
     tcase_add_test(tc, three_hundred_silent_clients_hold_up_nobody);
     return harness_main(suite);

@@ -1580,6 +1580,39 @@ static int read_until_the_end(struct ostler_stream *s)
     return (int)n;
 }
 
+/* Answers a byte; at the end of its input nothing is worth waiting for. */
+static int answer_or_abort(struct ostler_stream *s)
+{
+    char byte;
+    ssize_t n = ostler_stream_read(s, &byte, 1);
+
+    if (n == 0)
+        return ostler_server_abort(ostler_stream_server(s));
+    return n < 0 ? (int)n : ostler_stream_write(s, "done", 4);
+}
+
+START_TEST(a_fiber_that_a_stop_wakes_may_abort)
+{
+    static const struct ostler_stream_handler handler = { .handle = answer_or_abort };
+    struct harness_server h;
+    int clients[6];
+
+    harness_start(&h, &(struct ostler_server_options){
+                          .address = anywhere, .stream = &handler, .mixin = &ostler_fibers });
+    for (int i = 0; i < 6; i++) {
+        clients[i] = harness_connect(h.server);
+        ck_assert_int_ge(clients[i], 0);
+        if (i % 3 == 0)
+            continue; /* it waits; the others linger */
+        ck_assert(harness_say(clients[i], "x"));
+        ck_assert(harness_expect(clients[i], "done"));
+    }
+    ck_assert_int_eq(harness_stop(&h), 0);
+    for (int i = 0; i < 6; i++)
+        close(clients[i]);
+}
+END_TEST
+
 START_TEST(a_server_is_freed_while_connections_are_open_and_handlers_run)
 {
     static const struct ostler_stream_handler handler = { .handle = read_until_the_end };
@@ -2032,6 +2065,7 @@ int main(void)
     tcase_add_loop_test(tc, what_is_left_after_the_stop_timeout_is_cut_off, 0, MIXINS);
     tcase_add_test(tc, a_handler_that_does_not_end_is_named_and_the_stop_gives_up);
     tcase_add_loop_test(tc, a_server_is_freed_while_connections_are_open_and_handlers_run, 1, MIXINS);
+    tcase_add_test(tc, a_fiber_that_a_stop_wakes_may_abort);
     tcase_add_test(tc, every_conn_hears_of_it_when_its_server_is_freed);
     tcase_add_test(tc, two_servers_live_on_one_reactor_and_stop_one_by_one);
     tcase_add_test(tc, the_reactors_run_tells_that_a_server_gave_up);
