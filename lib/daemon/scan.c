@@ -123,7 +123,9 @@ static void report_number(const struct ost_scan *scan, enum ost_number kind, siz
     else if (kind == OST_NUMBER_TOO_LARGE)
         ost_report(scan->report, scan->line, "%.*s is too large: an integer must fit into 64 bits", n, text);
     else if (kind == OST_NUMBER_OCTAL)
-        ost_report(scan->report, scan->line, "%.*s begins with a zero, as octal numbers do: leave that out", n, text);
+        ost_report(scan->report, scan->line,
+                   "%.*s begins with a zero, as octal numbers do: leave that out, or, if it is a mode, write \"%.*s\"",
+                   n, text, n, text);
     else
         ost_report(scan->report, scan->line, "%.*s is not a number; text stands in quotes: \"%.*s\"", n, text, n, text);
 }

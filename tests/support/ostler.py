@@ -202,18 +202,12 @@ class Daemon:
                 total += measure(pathlib.Path(f"/proc/{pid}"))
         return total
 
-    def _kilobytes(self, file, key):
-        def measure(process):
-            found = re.search(rf"^{key}: +(\d+)", (process / file).read_text(), flags=re.M)
-            return int(found[1]) * KIB if found else 0  # one that has just ended has no memory
-        return self._sum(measure)
-
     def pss(self):
         """User memory in bytes, shared pages divided by those who share them."""
-        return self._kilobytes("smaps_rollup", "Pss")
-
-    def rss(self):
-        return self._kilobytes("status", "VmRSS")
+        def measure(process):
+            found = re.search(r"^Pss: +(\d+)", (process / "smaps_rollup").read_text(), flags=re.M)
+            return int(found[1]) * KIB if found else 0  # one that has just ended has no memory
+        return self._sum(measure)
 
     def cpu_seconds(self):
         """Of all threads and those children that have been waited for."""

@@ -119,6 +119,7 @@ NUMBERS = [
     (in_service("max_requests = 0x10000000000000000LL"), 4, "too large"),
     (in_service("max_requests =\n\n5000000000"), 6, "put an L behind it"),
     (in_service("max_requests = 010"), 4, "begins with a zero"),
+    (in_service("socket_mode = 0660"), 4, 'or, if it is a mode, write "0660"'),
     (in_service("max_requests = 0x"), 4, "not a number"),
     (in_service("max_requests = -0x5"), 4, "not a number"),
     (in_service("max_requests = 5LLL"), 4, "not a number"),
