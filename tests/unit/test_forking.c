@@ -816,13 +816,13 @@ static void refuse_all(atomic_int *what, int error, const char *line)
 
 START_TEST(when_fork_fails_the_client_is_closed)
 {
-    refuse_all(&fork_error, EAGAIN, "request failed: Resource temporarily unavailable");
+    refuse_all(&fork_error, EAGAIN, "request failed: cannot make a child for it: Resource temporarily unavailable");
 }
 END_TEST
 
 START_TEST(without_a_pidfd_there_is_no_child)
 {
-    refuse_all(&pidfd_error, EMFILE, "request failed: Too many open files");
+    refuse_all(&pidfd_error, EMFILE, "request failed: cannot make a child for it: Too many open files");
 }
 END_TEST
 
