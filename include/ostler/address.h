@@ -12,7 +12,7 @@
  *                          kinds; to listen on, nothing else
  *
  *  Port 0 asks the kernel for a free port. An IPv4 peer on a dual-stack socket is
- *  written as IPv4, a Unix peer that bound no name as "unix:". */
+ *  written as IPv4, a Unix peer that bound no name as "unix:(unnamed)". */
 #ifndef OSTLER_ADDRESS_H
 #define OSTLER_ADDRESS_H
 

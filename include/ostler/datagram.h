@@ -34,8 +34,11 @@ OSTLER_API bool ostler_datagram_was_cut(const struct ostler_datagram *datagram);
 /** Send n bytes, as one datagram, back to the peer, from the address that it had asked
  *  (IP_PKTINFO, ip(7)). Replies of one round leave together, in their order; one that the
  *  kernel refuses is dropped and counted (ostler_server_dropped()). -EMSGSIZE: more than
- *  65,507 bytes (UDP over IPv4, RFC 768 and 791); -EDESTADDRREQ: a Unix peer that bound
- *  no name, which nothing can be sent to; -ENOMEM. */
+ *  65,507 bytes over IPv4, 65,527 over IPv6 (RFC 768, 791, 8200), 65,535 on a Unix socket;
+ *  -EDESTADDRREQ: a Unix peer that bound no name, which nothing can be sent to; -ENOMEM.
+ *
+ *  On a Unix socket what peers do not read stays charged to this one (about 200 KiB in all,
+ *  SO_SNDBUF in socket(7)): a few that read nothing can keep others from getting replies. */
 OSTLER_API int ostler_datagram_reply(struct ostler_datagram *datagram, const void *data, size_t n);
 
 OSTLER_API struct ostler_server *ostler_datagram_server(const struct ostler_datagram *datagram);

@@ -194,7 +194,8 @@ OSTLER_API size_t ostler_server_waiting(const struct ostler_server *server);
 OSTLER_API unsigned long long ostler_server_accepted(const struct ostler_server *server);
 
 /** How many datagrams were dropped: by the kernel, since they came faster than they were
- *  taken (SO_MEMINFO, as long as the sockets are open); and replies that the kernel refused. */
+ *  taken (SO_MEMINFO in socket(7)); replies that the kernel refused; and what still waited
+ *  for a place when a stop's time had run out. */
 OSTLER_API unsigned long long ostler_server_dropped(const struct ostler_server *server);
 
 OSTLER_END

@@ -41,8 +41,8 @@ struct ostler_stream {
  *
  *  On a datagram server this is Python's DatagramRequestHandler: the stream is the
  *  datagram, then it ends; what was written leaves as one datagram after finish, an empty
- *  one if nothing was. A write that makes it longer than 65,507 bytes (UDP over IPv4, RFC
- *  768 and 791) fails with -EMSGSIZE. handle() runs once: OSTLER_PARK is like 0. */
+ *  one if nothing was. A write that makes it longer than a datagram can be
+ *  (ostler_datagram_reply()) fails with -EMSGSIZE. handle() runs once: OSTLER_PARK is like 0. */
 struct ostler_stream_handler {
     size_t size; /* OSTLER_SIZE(struct mine, base); 0: no state of its own */
     int (*setup)(struct ostler_stream *stream);

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -150,15 +151,25 @@ static int set_attributes(posix_spawnattr_t *attributes)
     return -error;
 }
 
+/* Our program's file, by its path: under valgrind /proc/self/exe stands for valgrind. But if
+ * the path is no longer there, by that. */
+static const char *find_program(char path[PATH_MAX])
+{
+    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+
+    path[n > 0 ? n : 0] = '\0';
+    return n > 0 && access(path, X_OK) == 0 ? path : "/proc/self/exe";
+}
+
 static int execute(pid_t *pid, const struct ost_worker *w, int ready, const posix_spawn_file_actions_t *actions,
                    const posix_spawnattr_t *attributes)
 {
-    char file[ARGUMENT], ready_flag[ARGUMENT];
+    char file[ARGUMENT], ready_flag[ARGUMENT], path[PATH_MAX];
     const char *const argv[] = { w->program, "-c", file, w->orders, ready_flag, NULL };
 
     snprintf(file, sizeof(file), "/proc/self/fd/%d", w->text_fd);
     snprintf(ready_flag, sizeof(ready_flag), "--ready-fd=%d", ready);
-    return -posix_spawn(pid, "/proc/self/exe", actions, attributes, (char *const *)argv, environ);
+    return -posix_spawn(pid, find_program(path), actions, attributes, (char *const *)argv, environ);
 }
 
 static int prepare_and_execute(pid_t *pid, const struct ost_worker *w, int ready)

@@ -240,8 +240,10 @@ static int process(void *state, struct ostler_request *request)
     }
     if (error < 0 && pid > 0)
         end_at_once(pid);
-    if (error < 0)
+    if (error < 0) {
         free_child(c);
+        request->death = OST_UNBORN;
+    }
     return error;
 }
 

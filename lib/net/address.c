@@ -236,14 +236,18 @@ static void internet_text(const struct ostler_address *address, char *text, size
     snprintf(text, size, format, host, ostler_address_port(address));
 }
 
-/* PATH, @NAME, or nothing. A NUL in an abstract name, which only a peer can have, is
+/* PATH, @NAME, or (unnamed). A NUL in an abstract name, which only a peer can have, is
  * written as @ too. */
 static void unix_text(const struct ostler_address *address, char *text, size_t size)
 {
     size_t n = address->length - offsetof(struct sockaddr_un, sun_path);
     const char *path = address->as.un.sun_path;
 
-    if (n > 0 && path[0] != '\0')
+    if (n == 0) {
+        snprintf(text, size, "(unnamed)");
+        return;
+    }
+    if (path[0] != '\0')
         n = strnlen(path, n);
     n = n < size ? n : size - 1;
     for (size_t i = 0; i < n; i++)

@@ -192,10 +192,21 @@ void ost_batch_origin(const struct ost_batch *b, int i, struct ost_origin *out)
     turn(out);
 }
 
+/* 16 bits of length, less the headers that they count: UDP's 8 bytes (RFC 768), and the 20
+ * of IPv4 (RFC 791), but not the 40 of IPv6 (RFC 8200). */
+size_t ost_packet_limit(const struct ostler_address *peer)
+{
+    if (ost_kind_is_unix(peer->kind))
+        return UINT16_MAX;
+    if (peer->as.sa.sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&peer->as.in6.sin6_addr))
+        return UINT16_MAX - 8;
+    return UINT16_MAX - 8 - 20;
+}
+
 /* May n bytes be sent to peer? 0 or -errno. */
 static int check(const struct ostler_address *peer, size_t n)
 {
-    if (n > OST_MAX_REPLY)
+    if (n > ost_packet_limit(peer))
         return -EMSGSIZE;
     return peer->length <= sizeof(sa_family_t) ? -EDESTADDRREQ : 0;
 }

@@ -14,7 +14,7 @@
 
 #include "net/address.h"
 
-enum { OST_BATCH = 32, OST_MAX_REPLY = 65507 };
+enum { OST_BATCH = 32 };
 
 struct ost_batch;
 
@@ -52,6 +52,9 @@ int ost_batch_queued(const struct ost_batch *batch);
 /* Send the queued replies, without waiting. What the kernel refuses is dropped and added to
  * *refused. 0, or -EAGAIN: the socket is full, and what is left stays queued. */
 int ost_batch_send(struct ost_batch *batch, int fd, unsigned long long *refused);
+
+/* The most bytes that a datagram to peer can have. */
+size_t ost_packet_limit(const struct ostler_address *peer);
 
 /* Send one datagram, without waiting. 0 or -errno. */
 int ost_packet_send(int fd, const struct ostler_address *peer, const struct ost_origin *origin, const void *data,

@@ -25,7 +25,7 @@ struct place {
     char path[OST_UNIX_NAME]; /* of the directory, with its last slash */
 };
 
-static int open_place(struct place *p, const struct ostler_address *address)
+static void find_place(struct place *p, const struct ostler_address *address, int directory)
 {
     const char *path = address->as.un.sun_path, *slash = strrchr(path, '/');
     size_t n = slash ? (size_t)(slash - path) + 1 : 0;
@@ -33,9 +33,15 @@ static int open_place(struct place *p, const struct ostler_address *address)
     memcpy(p->path, path, n);
     p->path[n] = '\0';
     p->name = path + n;
+    p->directory = directory;
+}
+
+static int open_place(struct place *p, const struct ostler_address *address)
+{
+    find_place(p, address, -1);
     if (!*p->name)
         return -EISDIR;
-    p->directory = open(n ? p->path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    p->directory = open(*p->path ? p->path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     return p->directory < 0 ? -errno : 0;
 }
 
@@ -272,12 +278,13 @@ int ost_unix_bind(struct ost_unix_file *file, const struct ostler_address *addre
         return error;
     fd = ost_socket_open(address, 0);
     error = fd < 0 ? fd : bind_file(file, &place, fd, address, mode);
-    close(place.directory);
     if (error < 0) {
+        close(place.directory);
         if (fd >= 0)
             close(fd);
         return error;
     }
+    file->directory = place.directory;
     file->maker = getpid();
     return fd;
 }
@@ -289,27 +296,31 @@ int ost_unix_publish(struct ost_unix_file *file, const struct ostler_address *ad
 
     if (!file->temporary[0])
         return 0;
-    error = open_place(&place, address);
-    if (error < 0)
-        return error;
+    find_place(&place, address, file->directory);
     error = take_name(file->temporary, &place, address);
     if (error == 0)
         file->temporary[0] = '\0';
-    close(place.directory);
     return error;
+}
+
+static void remove_file(const struct ost_unix_file *file, const struct place *p)
+{
+    const char *name = file->temporary[0] ? file->temporary : p->name;
+    struct stat ours = { .st_dev = file->device, .st_ino = file->inode }, there;
+
+    if (fstatat(p->directory, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && is_same(&there, &ours))
+        unlinkat(p->directory, name, 0);
 }
 
 void ost_unix_remove(struct ost_unix_file *file, const struct ostler_address *address)
 {
-    struct stat ours = { .st_dev = file->device, .st_ino = file->inode }, there;
     struct place place;
-    const char *name;
 
-    if (file->maker != getpid() || open_place(&place, address) < 0)
+    if (!file->maker)
         return;
-    name = file->temporary[0] ? file->temporary : place.name;
-    if (fstatat(place.directory, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && is_same(&there, &ours))
-        unlinkat(place.directory, name, 0);
-    close(place.directory);
+    find_place(&place, address, file->directory);
+    if (file->maker == getpid())
+        remove_file(file, &place);
+    close(file->directory);
     file->maker = 0;
 }

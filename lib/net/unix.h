@@ -20,7 +20,8 @@ struct ost_unix_file {
     char temporary[OST_UNIX_NAME]; /* in the same directory; empty once published, and for datagrams */
     dev_t device;
     ino_t inode;
-    pid_t maker; /* the process that made it; 0: there is none */
+    int directory; /* the one it is in, open: the program may change its own meanwhile */
+    pid_t maker;   /* the process that made it; 0: there is none, and no directory either */
 };
 
 /* Bind a new socket, with mode (0: as the umask says). The descriptor or -errno; of a

@@ -51,7 +51,7 @@ int ost_datagram_flush(struct ost_owner *owner, int fd, struct ost_batch *batch)
     int error = ost_batch_send(batch, fd, &refused);
 
     if (refused > 0)
-        atomic_fetch_add(&owner->refused, refused);
+        atomic_fetch_add(&owner->dropped, refused);
     return error;
 }
 
@@ -68,7 +68,7 @@ int ostler_datagram_reply(struct ostler_datagram *datagram, const void *data, si
     if (error == -ENOSPC && ost_datagram_flush(owner, d->request.watch.fd, d->batch) == 0)
         error = ost_batch_reply(d->batch, d->index, data, n);
     if (error == -ENOSPC) { /* the socket is full: as if it had been refused */
-        atomic_fetch_add(&owner->refused, 1);
+        atomic_fetch_add(&owner->dropped, 1);
         return 0;
     }
     if (error == 0)

@@ -102,7 +102,7 @@ static int append(struct ost_stream *s, const void *data, size_t n)
 
     if (error < 0)
         return error;
-    if (n > OST_MAX_REPLY - p->count)
+    if (n > ost_packet_limit(s->request.peer) - p->count)
         return -EMSGSIZE;
     error = grow(p, p->count + n);
     if (error < 0)
@@ -128,7 +128,7 @@ static void finish(struct ost_stream *s)
     if (p->silent || check(s) < 0)
         return;
     if (ost_packet_send(r->watch.fd, r->peer, &p->origin, p->out, p->count) < 0)
-        atomic_fetch_add(&r->owner->refused, 1);
+        atomic_fetch_add(&r->owner->dropped, 1);
     else
         r->bytes_out += p->count;
 }

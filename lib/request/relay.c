@@ -123,7 +123,7 @@ static struct report report_of(const struct ost_stream *s, int result)
         .receive_timeout = s->receive_timeout,
         .deadline = s->deadline,
         .out_size = s->out_size,
-        .in_count = s->in_count - s->in_used,
+        .in_count = result == OSTLER_PARK ? s->in_count - s->in_used : 0,
     };
 }
 

@@ -21,7 +21,7 @@
 struct ost_relay;
 
 /* How the child that ran a handler died before it could report. */
-enum ost_death { OST_REPORTED, OST_EXITED, OST_KILLED, OST_LOST };
+enum ost_death { OST_REPORTED, OST_EXITED, OST_KILLED, OST_LOST, OST_UNBORN };
 
 /* What the requests of one server share: the server's side that faces them. */
 struct ost_owner {
@@ -31,7 +31,7 @@ struct ost_owner {
     struct ostler_reactor *reactor;
     struct ost_list requests;
     atomic_bool stopping;
-    atomic_ullong refused; /* replies to datagrams that could not be sent (any thread) */
+    atomic_ullong dropped; /* datagrams that got no place, replies that could not be sent … (any thread) */
     void (*ended)(struct ost_owner *owner); /* a counted request gave its place back */
     void (*parked)(struct ost_owner *owner, struct ostler_request *request); /* it did so to wait for input */
     void (*ready)(struct ost_owner *owner, struct ostler_request *request);  /* … and wants one again */

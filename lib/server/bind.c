@@ -103,7 +103,7 @@ static int require_one(struct ostler_server *s)
     for (size_t i = 0; i < s->listener_count; i++)
         if (s->listeners[i].bound)
             return 0;
-    report(s, &s->listeners[0], OSTLER_LOG_ERROR, "bind another address than", -EADDRNOTAVAIL);
+    ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: the machine has none of its addresses", s->name);
     return -EADDRNOTAVAIL;
 }
 

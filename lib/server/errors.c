@@ -31,6 +31,9 @@ static const char *describe(char *buffer, size_t size, const struct ostler_reque
         snprintf(buffer, size, "its child exited with status %d before the handler had returned",
                  request->death_status);
         return buffer;
+    case OST_UNBORN:
+        snprintf(buffer, size, "cannot make a child for it: %s", ostler_strerror(error));
+        return buffer;
     case OST_LOST:
         return "its child ended before the handler had returned";
     default:

@@ -76,9 +76,9 @@ static void on_retry(struct ost_timer *timer)
 {
     struct ost_listener *l = OST_CONTAINER(timer, struct ost_listener, retry);
 
-    if (!l->receiver)
+    if (l->paused)
         try_again(l);
-    else if (l->fd >= 0)
+    else if (l->receiver && l->fd >= 0)
         ost_receiver_report(l);
 }
 

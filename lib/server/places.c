@@ -113,7 +113,7 @@ void ost_server_drop_datagrams(struct ostler_server *s)
             continue;
         ost_list_remove(&r->job.node);
         s->queued--;
-        atomic_fetch_add(&s->owner.refused, 1);
+        atomic_fetch_add(&s->owner.dropped, 1);
         ost_request_blame(r, OSTLER_CLOSE_STOPPED, -ECANCELED);
         ost_request_close(r);
     }

@@ -59,7 +59,7 @@ static void admit_packet(struct ost_listener *l, int index)
     struct ostler_request *r;
 
     if (ost_packet_new(&r, &l->server->owner, l->fd, l->receiver->batch, index) < 0) {
-        atomic_fetch_add(&l->server->owner.refused, 1);
+        atomic_fetch_add(&l->server->owner.dropped, 1);
         return;
     }
     l->receiver->holders++;
@@ -206,8 +206,9 @@ bool ost_receiver_close(struct ost_listener *l)
     receiver->closing = true;
     if (held)
         ost_watch_set(&l->watch, ost_receiver_wants(l));
-    else
-        atomic_fetch_add(&l->server->owner.refused, (unsigned)ost_batch_queued(receiver->batch));
+    else /* the kernel's count goes with the socket */
+        atomic_fetch_add(&l->server->owner.dropped,
+                         (unsigned)ost_batch_queued(receiver->batch) + ost_socket_drops(l->fd));
     return !held;
 }
 

@@ -440,7 +440,7 @@ size_t ostler_server_waiting(const struct ostler_server *s)
 
 unsigned long long ostler_server_dropped(const struct ostler_server *s)
 {
-    unsigned long long n = s ? atomic_load(&s->owner.refused) : 0;
+    unsigned long long n = s ? atomic_load(&s->owner.dropped) : 0;
 
     for (size_t i = 0; s && i < s->listener_count; i++)
         n += ost_receiver_drops(&s->listeners[i]);

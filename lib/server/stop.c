@@ -214,16 +214,29 @@ static void end_grace(struct ostler_server *s)
         give_up(s);
 }
 
+/* All that are there still: also those who only wait for their peer to take the rest. */
+static size_t count_requests(const struct ostler_server *s)
+{
+    size_t count = 0;
+
+    for (const struct ost_list *node = s->owner.requests.next; node != &s->owner.requests; node = node->next)
+        count++;
+    return count;
+}
+
 static void on_stop_timer(struct ost_timer *timer)
 {
     struct ostler_server *s = OST_CONTAINER(timer, struct ostler_server, stop_timer);
+    size_t count;
 
     if (s->cut_off) {
         end_grace(s);
         return;
     }
-    ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING, "%s: cutting off %zu connections after %ld ms", s->name,
-               s->running, s->owner.options.stop_timeout_ms);
+    count = count_requests(s);
+    if (count > 0)
+        ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING, "%s: cutting off %zu requests after %ld ms",
+                         s->name, count, s->owner.options.stop_timeout_ms);
     abort_server(s);
 }
 

@@ -1,5 +1,6 @@
 /* The echo protocol, RFC 862: whatever is received is sent back, until the peer ends;
- * a datagram as one datagram, an empty one too. */
+ * a datagram as one datagram, an empty one too. One that was cut, since it was longer than
+ * max_packet, is not answered: what would go back is not what came. */
 #include "handlers.h"
 
 static int echo_handle(struct ostler_stream *s)
@@ -8,10 +9,10 @@ static int echo_handle(struct ostler_stream *s)
     ssize_t n;
     int r = 0;
 
+    if (ostler_request_was_cut(s->request))
+        return ostler_stream_no_reply(s);
     while (r == 0 && (n = ostler_stream_read(s, buf, sizeof(buf))) > 0)
         r = ostler_stream_write(s, buf, (size_t)n);
-    if (r < 0)
-        ostler_stream_no_reply(s); /* not the beginning of a datagram that is too long for a reply */
     return r < 0 ? r : (int)n;
 }
 
@@ -24,6 +25,8 @@ static ssize_t echo_on_data(struct ostler_conn *c, const void *data, size_t n)
 
 static int echo_on_datagram(struct ostler_datagram *d)
 {
+    if (ostler_datagram_was_cut(d))
+        return 0;
     return ostler_datagram_reply(d, ostler_datagram_data(d), ostler_datagram_length(d));
 }
 

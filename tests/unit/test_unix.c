@@ -172,6 +172,19 @@ START_TEST(the_file_is_removed_only_if_it_is_ours)
 }
 END_TEST
 
+START_TEST(the_file_is_removed_wherever_the_program_is_by_then)
+{
+    struct ostler_server *server;
+
+    enter_folder();
+    ck_assert_int_eq(make(&server, kinds[_i].address, 0, NULL), 0);
+    ck_assert_int_eq(chdir("/"), 0);
+    ostler_server_free(server);
+    ck_assert_int_eq(chdir(folder), 0);
+    leave_folder();
+}
+END_TEST
+
 START_TEST(another_process_does_not_remove_the_file)
 {
     struct ostler_server *server;
@@ -386,6 +399,7 @@ int main(void)
     tcase_add_loop_test(tc, a_living_socket_is_left_alone, 0, 6);
     tcase_add_loop_test(tc, what_is_no_socket_is_left_alone, 0, 2);
     tcase_add_loop_test(tc, the_file_is_removed_only_if_it_is_ours, 0, 2);
+    tcase_add_loop_test(tc, the_file_is_removed_wherever_the_program_is_by_then, 0, 2);
     tcase_add_loop_test(tc, another_process_does_not_remove_the_file, 0, 2);
     tcase_add_loop_test(tc, a_path_of_any_length_that_fits_can_be_bound, 0, 2);
     tcase_add_loop_test(tc, a_failure_leaves_nothing_behind, 0, 2);
