@@ -26,6 +26,6 @@ void ost_mappings_check(size_t mappings, int max_requests, const char *server, c
         return;
     ostler_log_write(log, OSTLER_LOG_WARNING,
                      "%s: the stacks of max_requests = %d need up to %zu memory mappings, and vm.max_map_count allows "
-                     "the process %zu: beyond it requests wait; sysctl vm.max_map_count=%zu would do",
+                     "the process %zu: beyond it requests fail; sysctl vm.max_map_count=%zu would do",
                      server, max_requests, mappings, limit, mappings + OTHERS);
 }

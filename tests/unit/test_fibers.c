@@ -109,15 +109,15 @@ static int dig(size_t depth)
 
 static const char *obey(const char *order)
 {
+    volatile uintptr_t nothing = 4096; /* is mapped there: not NULL, which a sanitizer would notice before */
     stack_t now;
-    volatile int *nowhere = NULL;
 
     if (strcmp(order, "dig\n") == 0)
         return dig(128 * (size_t)KIB) < 0 ? "dug\n" : "dug.\n";
     if (strcmp(order, "overflow\n") == 0)
         return dig(SIZE_MAX) < 0 ? "how\n" : "so\n";
     if (strcmp(order, "fault\n") == 0)
-        *nowhere = 1;
+        *(volatile int *)nothing = 1;
     if (strcmp(order, "raise\n") == 0)
         raise(SIGSEGV);
     if (strcmp(order, "alternate\n") == 0)
@@ -374,11 +374,12 @@ START_TEST(thousands_of_stacks_take_few_mappings)
     ck_assert(harness_expect(crowd, "!"));
     most = mappings() - before;
     printf("%d fibers at once take %d mappings\n", count, most);
-    ck_assert_int_le(most, (_i && kernel_has_light_guards() ? count / SLAB : count * 2) + OTHERS);
+    if (!is_sanitized()) /* ThreadSanitizer maps much for each fiber */
+        ck_assert_int_le(most, (_i && kernel_has_light_guards() ? count / SLAB : count * 2) + OTHERS);
     close(crowd);
     ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
     ck_assert_int_eq(harness_stop(&h), 0);
-    ck_assert_int_le(mappings(), before + OTHERS);
+    ck_assert(is_sanitized() || mappings() <= before + OTHERS);
 }
 END_TEST
 
@@ -465,7 +466,7 @@ static void drop_line(void *user, int level, const char *line)
     (void)line;
 }
 
-static const struct ostler_log nowhere = { .write = drop_line };
+static const struct ostler_log no_log = { .write = drop_line };
 
 static int listen_anywhere(struct sockaddr_in *in)
 {
@@ -487,7 +488,7 @@ static _Noreturn void serve(int listener, int words, void (*prepare)(void))
     setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
     dup2(words, STDERR_FILENO);
     snprintf(address, sizeof(address), "fd:%d", listener);
-    options.log = &nowhere;
+    options.log = &no_log;
     if (prepare)
         prepare();
     ostler_serve_forever(&options);
@@ -538,7 +539,7 @@ static void open_and_close_another(void)
     struct ostler_server *server, *closed;
 
     options.name = "another";
-    options.log = &nowhere;
+    options.log = &no_log;
     if (ostler_server_new(&server, &options, NULL) < 0 || ostler_server_new(&closed, &options, NULL) < 0)
         _exit(98);
     ostler_server_free(closed);
