@@ -206,8 +206,9 @@ void ost_stack_give_back(struct ost_stack *stack)
 
 void ost_stack_trim(const struct ost_stack *stack, const void *address)
 {
-    size_t depth = (size_t)((const char *)address - stack->bottom);
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    ptrdiff_t depth = (const char *)address - stack->bottom;
+    long page = sysconf(_SC_PAGESIZE);
 
-    madvise(stack->bottom, depth / page * page, MADV_DONTNEED);
+    if (depth >= page)
+        madvise(stack->bottom, (size_t)(depth / page * page), MADV_DONTNEED);
 }

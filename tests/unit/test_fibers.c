@@ -196,20 +196,25 @@ START_TEST(a_crowds_stacks_are_unmapped_when_it_has_gone)
 }
 END_TEST
 
-enum { STEADY = 60, REQUESTS = 100000, STEADY_MS = 3000 };
+enum { WAVE = 60, REQUESTS = 100000, STEADY_MS = 3000 };
 
 static size_t allocated(void)
 {
     return mallinfo2().uordblks;
 }
 
-/* A client goes, and once its fiber is free another one comes. */
-static void replace(struct ostler_server *server, int *client)
+/* Clients come together and go together: at times all fibers are in use, at times none. */
+static void make_wave(struct ostler_server *server)
 {
-    shutdown(*client, SHUT_WR);
-    ck_assert(harness_expect_end(*client));
-    close(*client);
-    *client = greeted(server);
+    int clients[WAVE];
+
+    for (int i = 0; i < WAVE; i++)
+        clients[i] = greeted(server);
+    for (int i = 0; i < WAVE; i++) {
+        shutdown(clients[i], SHUT_WR);
+        ck_assert(harness_expect_end(clients[i]));
+        close(clients[i]);
+    }
 }
 
 START_TEST(a_steady_load_maps_and_unmaps_nothing_and_does_not_grow)
@@ -217,26 +222,20 @@ START_TEST(a_steady_load_maps_and_unmaps_nothing_and_does_not_grow)
     char address[64];
     struct ostler_server_options options = options_for(unix_address(address));
     struct harness_server h;
-    int clients[STEADY], mapped = 0, unmapped = 0;
-    size_t before = 0;
+    int mapped, unmapped;
+    size_t before;
     uint64_t begun = harness_now_ms();
 
     harness_start(&h, &options);
-    for (int i = 0; i < STEADY; i++)
-        clients[i] = greeted(h.server);
-    for (int i = 0; i < REQUESTS / harness_slow() || harness_now_ms() < begun + STEADY_MS; i++) {
-        if (i == 1000) {
-            mapped = atomic_load(&maps);
-            unmapped = harness_count(&unmaps);
-            before = allocated();
-        }
-        replace(h.server, &clients[i % STEADY]);
-    }
+    make_wave(h.server);
+    mapped = atomic_load(&maps);
+    unmapped = harness_count(&unmaps);
+    before = allocated();
+    for (int i = 0; i * WAVE < REQUESTS / harness_slow() || harness_now_ms() < begun + STEADY_MS; i++)
+        make_wave(h.server);
     ck_assert_int_eq(atomic_load(&maps), mapped);
     ck_assert_int_eq(harness_count(&unmaps), unmapped);
     ck_assert_uint_le(allocated(), before + 64 * (size_t)KIB);
-    for (int i = 0; i < STEADY; i++)
-        close(clients[i]);
     ck_assert_int_eq(harness_stop(&h), 0);
 }
 END_TEST
