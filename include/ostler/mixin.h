@@ -16,14 +16,16 @@ OSTLER_API extern const struct ostler_mixin ostler_threading;
 
 /** A child process a request, at most max_requests (40) alive. A child has the connection
  *  (or the datagram) and the descriptors that the program itself has open, but none of the
- *  server's others; signals that the program catches have their default action in it. Its
- *  end, by _exit(2), is seen through a pidfd: other children of the program are never
- *  waited for, and SIGCHLD may be ignored. A child that dies of a signal, or exits by
- *  itself with another status than 0, fails its request alone (handle_error: -EOWNERDEAD).
- *  fork(3) is called, so that pthread_atfork(3) handlers run; -EBUSY when a
- *  threading server is open in the process, since a child would inherit its threads' locks
- *  (and a threading server does not open while a forking one is). In a child no function
- *  of a reactor, server or conn may be called but those that only tell. */
+ *  others that belong to this reactor; signals that the program catches have their default
+ *  action in it, and the signal mask is that of the thread that forked. Its end, by
+ *  _exit(2), is seen through a pidfd: other children of the program are never waited for,
+ *  and SIGCHLD may be ignored. A child that dies of a signal, or exits by itself with
+ *  another status than 0, fails its request alone (handle_error: -EOWNERDEAD).
+ *
+ *  fork(3) is called, so that pthread_atfork(3) handlers run; -EBUSY when a threading
+ *  server is open in the process, since a child would inherit its threads' locks (and a
+ *  threading server does not open while a forking one is). In a child no function of a
+ *  reactor, server or conn may be called but those that only tell. */
 OSTLER_API extern const struct ostler_mixin ostler_forking;
 
 /** A fiber (coroutine) a request, all on the reactor's thread, up to max_requests

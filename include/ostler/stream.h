@@ -30,7 +30,8 @@ struct ostler_stream {
  *  no thread, child or fiber, and handle() is called again, perhaps elsewhere, once bytes
  *  or the end of the stream are there (at once, if a line was read and more came with it).
  *  setup and finish are called once each: finish also when the time-out or the deadline
- *  ends the wait, which then goes to handle_error. A child hands its struct on to the next
+ *  ends the wait, which then goes to handle_error; but not when there is nothing to call it
+ *  in: no thread or process to be had, or a forking server that is freed. A child hands its struct on to the next
  *  one as bytes: what these point to, if it was made in the child, is gone. */
 #define OSTLER_PARK 0x7061726b
 

@@ -358,6 +358,22 @@ static int run_jobs(struct ostler_server *s)
     return count;
 }
 
+static int refuse(void *state, struct ostler_request *r)
+{
+    (void)state;
+    return r->io_error = -ECANCELED; /* a line at level debug */
+}
+
+/* For what children have parked: their handlers must not run in this process. */
+static const struct ostler_mixin nowhere = { .name = "nowhere", .process = refuse };
+
+static const struct ostler_mixin *last_mixin(const struct ostler_mixin *mixin)
+{
+    if (!mixin)
+        return NULL;
+    return mixin->kill ? &nowhere : &ost_inline;
+}
+
 /* End every request, whatever it takes: those on our thread here, those in threads in
  * the mix-in's close, after which what they posted is run; what they had parked is finished
  * inline, and last goes what was still discarding input. */
@@ -369,7 +385,7 @@ static void end_requests(struct ostler_server *s)
     cut_off(s);
     if (s->mixin_state)
         s->mixin->close(s->mixin_state);
-    s->mixin = s->mixin ? &ost_inline : NULL;
+    s->mixin = last_mixin(s->mixin);
     s->capacity = SIZE_MAX;
     ost_server_fill_places(s);
     ost_post_take(s->owner.reactor);

@@ -82,11 +82,11 @@ class ServiceCases:
                 data = os.urandom(size)
                 self.assertEqual(kinds.ask(client, data), data)
 
-    def test_echo_sends_nothing_back_for_a_datagram_that_is_too_long_for_udp(self):
+    def test_echo_sends_nothing_back_for_a_datagram_that_was_cut(self):
         [address] = [a for a in self.daemon.addresses["echo"] if a.kind == "unixgram"]
         with kinds.dial(address) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 200_000)
-            for size in (65508, 65536, 100_000):
+            for size in (65536, 100_000):
                 client.send(bytes(size))
             for _ in range(5):
                 self.assertEqual(kinds.ask(client, b"hello"), b"hello")

@@ -104,6 +104,20 @@ static const char *const kinds[] = { "udp:127.0.0.1:0", "udp:[::1]:0", "udp:[::]
 
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
+/* The address, with a name in the abstract namespace made this process's own; one of the last
+ * four that were made. */
+static const char *own(const char *address)
+{
+    static char texts[4][OSTLER_ADDRESS_TEXT];
+    static unsigned next;
+    char *text = texts[next++ % 4];
+
+    if (!strchr(address, '@'))
+        return address;
+    snprintf(text, sizeof(texts[0]), "%s-%d", address, (int)getpid());
+    return text;
+}
+
 static struct ostler_server_options options_for(int way, const struct ostler_stream_handler *stream,
                                                 const struct ostler_datagram_handler *datagram)
 {
@@ -219,7 +233,7 @@ START_TEST(every_size_comes_back_whole)
     struct ostler_server_options options = options_for(_i % WAYS, &echo, &echo_datagram);
     struct harness_server h;
 
-    options.address = kinds[_i / WAYS];
+    options.address = own(kinds[_i / WAYS]);
     harness_start(&h, &options);
     for (size_t i = 0; ostler_server_address(h.server, i); i++) {
         int client = connected(h.server, i);
@@ -781,7 +795,7 @@ START_TEST(a_burst_harms_nobody)
     char answer[1024];
     int client;
 
-    options.address = _i / WAYS ? "unixgram:@ostler-test-burst" : "udp:127.0.0.1:0";
+    options.address = _i / WAYS ? own("unixgram:@ostler-test-burst") : "udp:127.0.0.1:0";
     harness_start(&h, &options);
     client = connected(h.server, 0);
     for (int i = 0; i < BURST; i++)
@@ -1097,8 +1111,8 @@ static const struct ostler_conn_handler echo_conn = { .on_data = echo_on_data };
 
 START_TEST(one_server_serves_all_kinds)
 {
-    static const char *const addresses[] = { "udp:127.0.0.1:0", "tcp:127.0.0.1:0", "unix:@ostler-test-all",
-                                             "unixgram:@ostler-test-all", NULL };
+    const char *const addresses[] = { "udp:127.0.0.1:0", "tcp:127.0.0.1:0", own("unix:@ostler-test-all"),
+                                      own("unixgram:@ostler-test-all"), NULL };
     struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
     struct harness_server h;
     int client;
@@ -1158,7 +1172,7 @@ START_TEST(a_peer_without_a_name_is_no_error_of_the_server)
     int nameless = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), client;
     socklen_t length;
 
-    options.address = "unixgram:@ostler-test-nameless";
+    options.address = own("unixgram:@ostler-test-nameless");
     harness_start(&h, &options);
     length = address_of(h.server, 0, &to);
     ck_assert_int_eq(sendto(nameless, "?", 1, 0, (struct sockaddr *)&to, length), 1);
@@ -1187,7 +1201,7 @@ START_TEST(descriptors_are_not_taken_in)
     char byte;
     int client, fds[2];
 
-    options.address = "unixgram:@ostler-test-rights";
+    options.address = own("unixgram:@ostler-test-rights");
     harness_start(&h, &options);
     client = connected(h.server, 0);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
@@ -1214,7 +1228,7 @@ START_TEST(the_longest_path_of_a_peer_is_answered)
     int client = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     socklen_t length;
 
-    options.address = "unixgram:@ostler-test-longest";
+    options.address = own("unixgram:@ostler-test-longest");
     memset(from.sun_path, 'p', sizeof(from.sun_path));
     memcpy(path, from.sun_path, sizeof(from.sun_path));
     unlink(path);

@@ -309,7 +309,8 @@ START_TEST(a_server_is_freed_with_connections_parked)
     ck_assert_int_eq(ostler_server_handle_request(server), 1);
     ck_assert(harness_expect(client, "1 one\n"));
     ostler_server_free(server);
-    ck_assert_int_eq(harness_count(&deeds->finishes), 1);
+    /* What a child has parked cannot be finished in this process. */
+    ck_assert_int_eq(harness_count(&deeds->finishes), ways[_i].mixin != &ostler_forking);
     close(client);
 }
 END_TEST
