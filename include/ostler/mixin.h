@@ -29,9 +29,22 @@ OSTLER_API extern const struct ostler_mixin ostler_threading;
 OSTLER_API extern const struct ostler_mixin ostler_forking;
 
 /** A fiber (coroutine) a request, all on the reactor's thread, up to max_requests
- *  (10,000), each with stack_size bytes (256 KiB) of address space and a guard
- *  page. The reactor drives all their waiting. Code that blocks or computes for
- *  long holds up everyone. */
+ *  (10,000), each with stack_size bytes (256 KiB) of address space. The reactor drives
+ *  all their waiting. Code that blocks or computes for long holds up everyone.
+ *
+ *  Stacks that a peak of requests needed are unmapped within seconds after it, and what
+ *  a deep call touched is given back while its fiber waits. 64 KiB below each stack are
+ *  guarded (a function with larger local variables can leap over them, unless it is
+ *  compiled with -fstack-clash-protection). Before Linux 6.13 a stack takes two memory
+ *  mappings of the vm.max_map_count that a process may have: when max_requests needs
+ *  more, a warning says how many; beyond the limit requests fail with -ENOMEM, and the
+ *  listener pauses.
+ *
+ *  A handler that overflows its stack ends the process by SIGSEGV; standard error names
+ *  the server and stack_size before. For that, while such a server is open, SIGSEGV has a
+ *  handler if its disposition was SIG_DFL, and the reactor's thread, while it runs, an
+ *  alternate signal stack if it has none. A program that catches SIGSEGV is left alone:
+ *  its handler sees overflows, too, if it is set with SA_ONSTACK. */
 OSTLER_API extern const struct ostler_mixin ostler_fibers;
 
 OSTLER_END

@@ -12,25 +12,29 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <ucontext.h>
 
 #include "mixin/sanitizer.h"
 #include "mixin/stack.h"
 
+enum { FRAME_SIZE = 1024 }; /* of leave(), and of what it calls on the fiber, at most */
+
 struct ost_fiber {
     jmp_buf inside, outside; /* where the fiber, and its resumer, go on */
     struct ost_stack stack;
+    char *frame; /* of leave(): nothing below is in use while the fiber is left */
     void (*function)(void *arg);
     void *arg;
     bool done;
     struct ost_sanitizer sanitizer;
 };
 
-/* Leave the fiber for its resumer, until it is resumed. */
-static void leave(struct ost_fiber *f)
+/* Leave the fiber for its resumer, until it is resumed. In a frame of its own, whose
+ * size is known. */
+static __attribute__((noinline)) void leave(struct ost_fiber *f)
 {
+    f->frame = __builtin_frame_address(0);
     if (_setjmp(f->inside) == 0) {
         ost_sanitizer_leave(&f->sanitizer);
         _longjmp(f->outside, 1);
@@ -70,14 +74,14 @@ static void prepare(struct ost_fiber *f)
     ost_sanitizer_left(&f->sanitizer);
 }
 
-int ost_fiber_new(struct ost_fiber **out, size_t stack_size)
+int ost_fiber_new(struct ost_fiber **out, struct ost_stacks *stacks)
 {
     struct ost_fiber *f = calloc(1, sizeof(*f));
     int error;
 
     if (!f)
         return -ENOMEM;
-    error = ost_stack_open(&f->stack, stack_size);
+    error = ost_stack_take(&f->stack, stacks);
     if (error < 0) {
         free(f);
         return error;
@@ -92,7 +96,7 @@ int ost_fiber_new(struct ost_fiber **out, size_t stack_size)
 void ost_fiber_free(struct ost_fiber *f)
 {
     ost_sanitizer_close(&f->sanitizer);
-    ost_stack_close(&f->stack);
+    ost_stack_give_back(&f->stack);
     free(f);
 }
 
@@ -105,12 +109,11 @@ void ost_fiber_resume(struct ost_fiber *f)
     ost_sanitizer_left(&f->sanitizer);
 }
 
-void ost_fiber_run(struct ost_fiber *f, void (*function)(void *arg), void *arg)
+void ost_fiber_begin(struct ost_fiber *f, void (*function)(void *arg), void *arg)
 {
     f->function = function;
     f->arg = arg;
     f->done = false;
-    ost_fiber_resume(f);
 }
 
 void ost_fiber_yield(struct ost_fiber *f)
@@ -121,4 +124,14 @@ void ost_fiber_yield(struct ost_fiber *f)
 bool ost_fiber_is_done(const struct ost_fiber *f)
 {
     return f->done;
+}
+
+void ost_fiber_trim(struct ost_fiber *f)
+{
+    ost_stack_trim(&f->stack, f->frame - FRAME_SIZE);
+}
+
+uintptr_t ost_fiber_bottom(const struct ost_fiber *f)
+{
+    return (uintptr_t)f->stack.bottom;
 }

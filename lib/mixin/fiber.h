@@ -5,19 +5,21 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct ost_fiber;
+struct ost_stacks;
 
-/* Make a fiber. Nothing runs yet. 0 or -errno. */
-int ost_fiber_new(struct ost_fiber **out, size_t stack_size);
+/* Make a fiber on one of stacks. Nothing runs yet. 0 or -errno. */
+int ost_fiber_new(struct ost_fiber **out, struct ost_stacks *stacks);
 
 /* Free a fiber in which no function runs. */
 void ost_fiber_free(struct ost_fiber *fiber);
 
-/* Run function(arg) on the fiber until it yields or returns. None must be running. */
-void ost_fiber_run(struct ost_fiber *fiber, void (*function)(void *arg), void *arg);
+/* Let the next resume begin function(arg). None must be running. */
+void ost_fiber_begin(struct ost_fiber *fiber, void (*function)(void *arg), void *arg);
 
-/* Go on where the fiber yielded. */
+/* Go on where the fiber yielded, until it yields again or the function returns. */
 void ost_fiber_resume(struct ost_fiber *fiber);
 
 /* On the fiber: back to whoever resumed it. */
@@ -25,5 +27,11 @@ void ost_fiber_yield(struct ost_fiber *fiber);
 
 /* Has the function returned? */
 bool ost_fiber_is_done(const struct ost_fiber *fiber);
+
+/* Give the memory back that deeper calls have left behind on the stack. It must be left. */
+void ost_fiber_trim(struct ost_fiber *fiber);
+
+/* The bottom of its stack. */
+uintptr_t ost_fiber_bottom(const struct ost_fiber *fiber);
 
 #endif

@@ -1,6 +1,10 @@
-/* A fiber a request. Fibers that are done are kept for the next requests, a few of
- * them, so that a connection maps no memory. Everything runs on the reactor's
- * thread. */
+/* A fiber a request. Fibers that are done are kept for the next requests, so that under
+ * a steady load a connection maps no memory. Everything runs on the reactor's thread.
+ *
+ * What is not needed is given back by a sweep over all fibers, once a second as long as
+ * there is something to give back, in slices that hold nobody up: of fibers that have not
+ * run for more than a second, the spare ones go, but for a reserve, and the parked ones
+ * lose the memory that deeper calls left behind on their stacks. */
 #include <ostler/sys/mixin.h>
 
 #include <errno.h>
@@ -8,82 +12,164 @@
 
 #include "base/list.h"
 #include "mixin/fiber.h"
+#include "mixin/mappings.h"
+#include "mixin/overflow.h"
+#include "mixin/stack.h"
+#include "reactor/alternate.h"
+#include "reactor/timer.h"
 #include "request/stream.h"
 
-enum { DEFAULT_FIBERS = 10000, SPARE_FIBERS = 64 };
+enum { DEFAULT_FIBERS = 10000 };
+enum { ROUND_MS = 1000, SLICE_MS = 10, SLICE = 256 };
+enum { RESERVE = 16, BREATH = 8 }; /* spare fibers that stay: so many, and an eighth of those in use */
 
 struct fibers {
-    struct ost_list spare; /* struct berth */
-    int spares;
-    size_t stack_size;
+    struct ostler_reactor *reactor;
+    struct ost_stacks stacks;
+    struct ost_overflow overflow;
+    struct ost_list spare;     /* struct berth, the last used one first */
+    struct ost_list all;       /* struct berth, the next to be swept first */
+    size_t spares, count, fat; /* fat: have run since they were last trimmed */
+    struct ost_timer timer;
+    unsigned round; /* of sweeping */
+    size_t left;    /* to be swept in this round */
 };
 
 /* A fiber, and the request it runs. */
 struct berth {
-    struct ost_list node;
+    struct ost_list node;  /* of fibers->spare */
+    struct ost_list sweep; /* of fibers->all */
     struct ost_fiber *fiber;
     struct fibers *fibers;
     struct ostler_request *request;
+    unsigned round; /* in which it last ran */
+    bool fat;
 };
 
-static int open_fibers(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
-{
-    struct fibers *f = state;
-
-    (void)reactor;
-    ost_list_init(&f->spare);
-    f->stack_size = options->stack_size;
-    return options->max_requests ? options->max_requests : DEFAULT_FIBERS;
-}
-
-static int new_berth(struct berth **out, struct fibers *fibers)
+static int new_berth(struct berth **out, struct fibers *f)
 {
     struct berth *b = calloc(1, sizeof(*b));
     int error;
 
     if (!b)
         return -ENOMEM;
-    error = ost_fiber_new(&b->fiber, fibers->stack_size);
+    error = ost_fiber_new(&b->fiber, &f->stacks);
     if (error < 0) {
         free(b);
         return error;
     }
     ost_list_init(&b->node);
-    b->fibers = fibers;
+    ost_list_append(&f->all, &b->sweep);
+    f->count++;
+    b->fibers = f;
     *out = b;
     return 0;
 }
 
 static void free_berth(struct berth *b)
 {
+    b->fibers->count--;
+    b->fibers->fat -= b->fat;
+    ost_list_remove(&b->sweep);
     ost_fiber_free(b->fiber);
     free(b);
 }
 
-static int take_berth(struct berth **out, struct fibers *fibers)
+static int take_berth(struct berth **out, struct fibers *f)
 {
-    struct ost_list *node = ost_list_take(&fibers->spare);
+    struct ost_list *node = ost_list_take(&f->spare);
 
     if (!node)
-        return new_berth(out, fibers);
-    fibers->spares--;
+        return new_berth(out, f);
+    f->spares--;
     *out = OST_CONTAINER(node, struct berth, node);
     return 0;
 }
 
-/* The fiber has stopped: it waits for something, or its request is over. */
-static void stopped(struct berth *b)
+static void keep_berth(struct berth *b)
 {
-    struct fibers *fibers = b->fibers;
+    struct fibers *f = b->fibers;
 
-    if (!ost_fiber_is_done(b->fiber))
-        return;
-    if (fibers->spares >= SPARE_FIBERS) {
+    f->spares++;
+    ost_list_append(f->spare.next, &b->node); /* before the first */
+}
+
+static bool has_surplus(const struct fibers *f)
+{
+    return f->spares > RESERVE + (f->count - f->spares) / BREATH;
+}
+
+static void set_timer(struct fibers *f, long ms)
+{
+    ost_timer_set(&f->timer, f->reactor, ost_clock_after(ost_reactor_now(f->reactor), ms));
+}
+
+static void trim(struct berth *b)
+{
+    ost_fiber_trim(b->fiber);
+    b->fibers->fat--;
+    b->fat = false;
+}
+
+static void sweep_berth(struct berth *b)
+{
+    struct fibers *f = b->fibers;
+
+    if (f->round - b->round < 2)
+        return; /* less than a whole round ago */
+    if (ost_fiber_is_done(b->fiber) && has_surplus(f)) {
+        ost_list_remove(&b->node);
+        f->spares--;
         free_berth(b);
-        return;
+    } else if (b->fat) {
+        trim(b);
     }
-    fibers->spares++;
-    ost_list_append(&fibers->spare, &b->node);
+}
+
+static void sweep(struct ost_timer *timer)
+{
+    struct fibers *f = OST_CONTAINER(timer, struct fibers, timer);
+    struct ost_list *node;
+
+    if (f->left == 0) {
+        f->round++;
+        f->left = f->count;
+    }
+    for (int n = 0; n < SLICE && f->left > 0; n++, f->left--) {
+        node = ost_list_take(&f->all);
+        ost_list_append(&f->all, node);
+        sweep_berth(OST_CONTAINER(node, struct berth, sweep));
+    }
+    if (f->left > 0)
+        set_timer(f, SLICE_MS);
+    else if (f->fat > 0 || has_surplus(f))
+        set_timer(f, ROUND_MS);
+}
+
+/* It has run: there may be something to sweep. */
+static void mark(struct berth *b)
+{
+    struct fibers *f = b->fibers;
+
+    b->round = f->round;
+    f->fat += !b->fat;
+    b->fat = true;
+    if (f->timer.due == OST_NEVER)
+        set_timer(f, ROUND_MS);
+}
+
+/* Let the fiber run until it waits for something, or its request is over. One that ends
+ * another's wait is itself the resumer. */
+static void resume(struct berth *b)
+{
+    struct ost_overflow *overflow = &b->fibers->overflow;
+    uintptr_t outer = ost_overflow_watch(overflow, ost_fiber_bottom(b->fiber));
+
+    ost_fiber_resume(b->fiber);
+    ost_overflow_watch(overflow, outer);
+    mark(b);
+    if (ost_fiber_is_done(b->fiber))
+        keep_berth(b);
 }
 
 static void park(struct ost_stream *stream)
@@ -95,10 +181,7 @@ static void park(struct ost_stream *stream)
 
 static void unpark(struct ost_stream *stream)
 {
-    struct berth *b = stream->place;
-
-    ost_fiber_resume(b->fiber);
-    stopped(b);
+    resume(stream->place);
 }
 
 static const struct ost_parker parker = { park, unpark };
@@ -112,29 +195,55 @@ static void run(void *arg)
 
 static int process(void *state, struct ostler_request *request)
 {
-    struct fibers *fibers = state;
+    struct fibers *f = state;
     struct ost_stream *stream = OST_CONTAINER(request, struct ost_stream, request);
     struct berth *b;
-    int error = take_berth(&b, fibers);
+    int error = take_berth(&b, f);
 
     if (error < 0)
         return error;
     b->request = request;
     stream->parker = &parker;
     stream->place = b;
-    ost_fiber_run(b->fiber, run, b);
-    stopped(b);
+    ost_fiber_begin(b->fiber, run, b);
+    resume(b);
     return 0;
+}
+
+static int open_fibers(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
+{
+    struct fibers *f = state;
+    int capacity = options->max_requests ? options->max_requests : DEFAULT_FIBERS;
+    int error = ost_timer_init(&f->timer, reactor, sweep);
+
+    if (error < 0)
+        return error;
+    error = ost_alternate_want(reactor);
+    if (error < 0) {
+        ost_timer_fini(&f->timer, reactor);
+        return error;
+    }
+    f->reactor = reactor;
+    ost_list_init(&f->spare);
+    ost_list_init(&f->all);
+    ost_stacks_open(&f->stacks, options->stack_size);
+    ost_overflow_open(&f->overflow, options->name, options->stack_size);
+    ost_mappings_check(ost_stacks_mappings(&f->stacks, (size_t)capacity), capacity, options->name, reactor->log);
+    return capacity;
 }
 
 /* The server has seen to it that none runs. */
 static void close_fibers(void *state)
 {
-    struct fibers *fibers = state;
+    struct fibers *f = state;
     struct ost_list *node;
 
-    while ((node = ost_list_take(&fibers->spare)))
+    while ((node = ost_list_take(&f->spare)))
         free_berth(OST_CONTAINER(node, struct berth, node));
+    ost_overflow_close(&f->overflow);
+    ost_stacks_close(&f->stacks);
+    ost_alternate_release(f->reactor);
+    ost_timer_fini(&f->timer, f->reactor);
 }
 
 const struct ostler_mixin ostler_fibers = {

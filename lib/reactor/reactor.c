@@ -16,6 +16,8 @@
 
 #include <ostler/sys/libevent.h>
 
+#include "reactor/alternate.h"
+
 enum { BASE_DESCRIPTORS = 4 }; /* epoll's, a pair for signals, and one for post.c */
 
 /* Are there the descriptors that a base needs? Without them libevent does not fail: it
@@ -288,7 +290,9 @@ int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), voi
         return -EBUSY;
     r->running = true;
     atomic_store(&r->thread, (unsigned long)pthread_self());
+    ost_alternate_enter(r);
     error = run_loop(r, done, arg);
+    ost_alternate_leave(r);
     error = error < 0 ? error : r->result;
     r->running = false;
     r->result = 0;

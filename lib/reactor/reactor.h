@@ -22,6 +22,7 @@
 
 struct event;
 struct event_base;
+struct ost_alternate;
 struct ost_timer;
 
 struct ost_job {
@@ -85,6 +86,8 @@ struct ostler_reactor {
 
     struct ost_slot *slots;
     uint32_t slot_count, free_slot;
+
+    struct ost_alternate *alternate; /* NULL: nobody wants one */
 
     char *input; /* OST_INPUT_SIZE bytes that every connection receives into */
     void *spare; /* one free output buffer, see request/output.h */

@@ -8,7 +8,10 @@ import subprocess
 import sys
 
 root = pathlib.Path(__file__).resolve().parents[2]
-MUTABLE = {"open_kinds": "fork(2) copies the whole process: threading and forking servers exclude each other in it"}
+MUTABLE = {
+    "open_kinds": "fork(2) copies the whole process: threading and forking servers exclude each other in it",
+    "overflow": "SIGSEGV has one disposition in a process: all fibers' stacks are watched by one handler",
+}
 SANITIZER = re.compile(r"_*(asan|tsan|ubsan|odr_asan|sancov|Lubsan|\.?L)|__")  # what sanitizers add
 
 

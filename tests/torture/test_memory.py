@@ -12,6 +12,7 @@ import ostler  # noqa: E402
 from ostler import KIB  # noqa: E402
 
 COUNT = 5000
+FIBERS = 10000
 
 
 def setUpModule():
@@ -20,25 +21,25 @@ def setUpModule():
 
 @ostler.unless_sanitized
 class Memory(ostler.TestCase):
-    def start_echo(self, mixin):
-        return self.start_daemon({"echo": ostler.service("echo", mixin, max_requests=COUNT + 10)})
+    def start_echo(self, mixin, count=COUNT):
+        return self.start_daemon({"echo": ostler.service("echo", mixin, max_requests=count + 10)})
 
-    def crowd(self, daemon, talk=None):
-        """COUNT connections, all accepted; each has sent talk and has it back."""
+    def crowd(self, daemon, talk=None, count=COUNT):
+        """count connections, all accepted; each has sent talk and has it back."""
         before = daemon.descriptors()
-        crowd = [self.connect(daemon) for _ in range(COUNT)]
+        crowd = [self.connect(daemon) for _ in range(count)]
         for client in crowd if talk else ():
             client.sendall(talk)
         for client in crowd if talk else ():
             self.assertEqual(clients.read_exactly(client, len(talk)), talk)
-        ostler.wait_until(lambda: daemon.descriptors() >= before + COUNT, 10, f"{COUNT} connections are accepted")
+        ostler.wait_until(lambda: daemon.descriptors() >= before + count, 10, f"{count} connections are accepted")
         return crowd
 
-    def assert_costs(self, mixin, most, talk=None):
-        daemon = self.start_echo(mixin)
+    def assert_costs(self, mixin, most, talk=None, count=COUNT):
+        daemon = self.start_echo(mixin, count)
         before = daemon.pss()
-        self.crowd(daemon, talk)
-        self.assertLessEqual((daemon.pss() - before) / COUNT, most, "bytes a connection")
+        self.crowd(daemon, talk, count)
+        self.assertLessEqual((daemon.pss() - before) / count, most, "bytes a connection")
 
     def test_5000_silent_evented_connections_cost_1_kib_each_at_most(self):
         self.assert_costs("evented", 1 * KIB)
@@ -46,8 +47,16 @@ class Memory(ostler.TestCase):
     def test_5000_evented_connections_idle_after_a_talk_cost_1_kib_each_at_most(self):
         self.assert_costs("evented", 1 * KIB, b"hello\n")
 
-    def test_5000_parked_fibers_cost_12_kib_each_at_most(self):
-        self.assert_costs("fibers", 12 * KIB, b".")
+    def test_10000_parked_fibers_cost_10_kib_each_at_most(self):
+        self.assert_costs("fibers", 10 * KIB, b".", FIBERS)
+
+    def test_fibers_that_went_give_their_memory_back_by_themselves(self):
+        daemon = self.start_echo("fibers")
+        descriptors, before = daemon.descriptors(), daemon.pss()
+        for client in self.crowd(daemon, b"."):
+            client.close()
+        self.assert_back_to(daemon, descriptors)
+        ostler.wait_until(lambda: daemon.pss() < before + 2 * COUNT * KIB, 10, "four fifths of their memory are back")
 
     def assert_second_crowd_costs_nothing_more(self, mixin):
         daemon = self.start_echo(mixin)
