@@ -1,10 +1,10 @@
 /* A fiber a request. Fibers that are done are kept for the next requests, so that under
  * a steady load a connection maps no memory. Everything runs on the reactor's thread.
  *
- * What is not needed is given back by a sweep over all fibers, once a second as long as
- * there is something to give back, in slices that hold nobody up: of fibers that have not
- * run for more than a second, the spare ones go, but for a reserve, and the parked ones
- * lose the memory that deeper calls left behind on their stacks. */
+ * What is not needed is given back by a sweep over all fibers, in rounds as long as there
+ * is something to give back, and in slices that hold nobody up: of fibers that have not run
+ * for a whole round, the spare ones go, but for a reserve, and the parked ones lose the
+ * memory that deeper calls left behind on their stacks. */
 #include <ostler/sys/mixin.h>
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include "request/stream.h"
 
 enum { DEFAULT_FIBERS = 10000 };
-enum { ROUND_MS = 1000, SLICE_MS = 10, SLICE = 256 };
+enum { ROUND_MS = 1500, SLICE_MS = 10, SLICE = 256 };
 enum { RESERVE = 16, BREATH = 8 }; /* spare fibers that stay: so many, and an eighth of those in use */
 
 struct fibers {

@@ -196,7 +196,7 @@ START_TEST(a_crowds_stacks_are_unmapped_when_it_has_gone)
 }
 END_TEST
 
-enum { WAVE = 60, REQUESTS = 100000, STEADY_MS = 3000 };
+enum { WAVE = 60, REQUESTS = 100000, STEADY_MS = 4000 };
 
 static size_t allocated(void)
 {
