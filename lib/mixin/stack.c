@@ -45,23 +45,20 @@ static size_t stride(const struct ost_stacks *stacks)
     return OST_STACK_GUARD + stacks->stack_size;
 }
 
-/* -errno, or the memory. */
-static int map(char **out, size_t size)
+/* NULL, and errno, when there is none. */
+static char *map(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-    if (memory == MAP_FAILED)
-        return -errno;
-    *out = memory;
-    return 0;
+    return memory == MAP_FAILED ? NULL : memory;
 }
 
 static bool has_light_guards(void)
 {
-    char *memory;
+    char *memory = map(OST_STACK_GUARD);
     bool has;
 
-    if (map(&memory, OST_STACK_GUARD) < 0)
+    if (!memory)
         return false;
     has = madvise(memory, OST_STACK_GUARD, GUARD_INSTALL) == 0;
     munmap(memory, OST_STACK_GUARD);
@@ -79,11 +76,11 @@ static int guard(const struct ost_stacks *stacks, char *memory)
 static int map_slab(char **out, const struct ost_stacks *stacks)
 {
     size_t size = SLOTS * stride(stacks);
-    char *memory;
-    int error = map(&memory, size);
+    char *memory = map(size);
+    int error = 0;
 
-    if (error < 0)
-        return error;
+    if (!memory)
+        return -errno;
     madvise(memory, size, MADV_NOHUGEPAGE); /* a touch of one stack would make them all resident */
     for (size_t i = 0; i < SLOTS && error == 0; i++)
         error = guard(stacks, memory + i * stride(stacks));
@@ -153,11 +150,13 @@ void ost_stacks_open(struct ost_stacks *stacks, size_t stack_size)
 
 void ost_stacks_close(struct ost_stacks *stacks)
 {
-    while (!ost_list_is_empty(&stacks->slabs)) {
-        struct ost_slab *slab = OST_CONTAINER(stacks->slabs.next, struct ost_slab, node);
+    struct ost_list *node;
+
+    while ((node = ost_list_take(&stacks->slabs))) {
+        struct ost_slab *slab = OST_CONTAINER(node, struct ost_slab, node);
 
         unmap(slab);
-        free_slab(slab);
+        free(slab);
     }
 }
 

@@ -251,7 +251,7 @@ static void unix_text(const struct ostler_address *address, char *text, size_t s
         n = strnlen(path, n);
     n = n < size ? n : size - 1;
     for (size_t i = 0; i < n; i++)
-        text[i] = path[i] ? path[i] : '@';
+        text[i] = (char)(path[i] ? path[i] : '@');
     text[n] = '\0';
 }
 
