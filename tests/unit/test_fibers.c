@@ -99,23 +99,25 @@ static bool is_sanitized(void)
 
 static _Atomic(char *) frame; /* where its stack was, the last time */
 
-static int dig(size_t depth)
+/* Each call has a frame of its own, since it writes to the one above, too. */
+static int dig(size_t depth, volatile char *above)
 {
     volatile char used[KIB];
 
-    used[0] = used[KIB - 1] = (char)depth;
-    return depth <= KIB ? used[0] : dig(depth - KIB) + used[KIB - 1];
+    *above = used[0] = used[KIB - 1] = (char)depth;
+    return depth <= KIB ? used[0] : dig(depth - KIB, used) + used[KIB - 1];
 }
 
 static const char *obey(const char *order)
 {
     volatile uintptr_t nothing = 4096; /* is mapped there: not NULL, which a sanitizer would notice before */
+    volatile char top;
     stack_t now;
 
     if (strcmp(order, "dig\n") == 0)
-        return dig(128 * (size_t)KIB) < 0 ? "dug\n" : "dug.\n";
+        return dig(128 * (size_t)KIB, &top) < 0 ? "dug\n" : "dug.\n";
     if (strcmp(order, "overflow\n") == 0)
-        return dig(SIZE_MAX) < 0 ? "how\n" : "so\n";
+        return dig(SIZE_MAX, &top) < 0 ? "how\n" : "so\n";
     if (strcmp(order, "fault\n") == 0)
         *(volatile int *)nothing = 1;
     if (strcmp(order, "raise\n") == 0)
