@@ -9,6 +9,9 @@
  * ignored, or the program waits for whatever child comes, ours is gone when we ask; what
  * it did is known from the relay.
  *
+ * Where there is no pidfd_open(2), which old seccomp filters forbid and valgrind may not know,
+ * the parent reads from a pipe that only the child holds instead, and waits for its number.
+ *
  * What can fail is had before fork(3): memory, the relay, and a descriptor that keeps
  * the pidfd's place; for a child whose pidfd cannot be had must be killed, while it may
  * have answered already. */
@@ -20,22 +23,25 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdnoreturn.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "mixin/child.h"
 #include "mixin/kinds.h"
+#include "reactor/timer.h"
 #include "request/relay.h"
 #include "request/run.h"
 
-enum { DEFAULT_CHILDREN = 40, GRACE_MS = 250 };
+enum { DEFAULT_CHILDREN = 40, GRACE_MS = 250, LOOK_MS = 10 };
 
 /* The mix-in's state. */
 struct forking {
     struct ostler_reactor *reactor;
     struct ost_holder holder;
     struct ost_list children;
+    bool by_pipe; /* there are no pidfds */
 };
 
 /* A child that is alive, or has not been waited for; the stream's place points to it. */
@@ -43,8 +49,12 @@ struct child {
     struct ost_list node;
     struct ost_stream *stream;
     struct ost_relay *relay;
-    struct ost_watch watch; /* of its pidfd, or of -1 */
+    struct ost_watch watch; /* of its pidfd, or the pipe, or of -1 */
     bool killed;            /* by us */
+    bool by_pipe;
+    int pipe;              /* our end, until it is watched */
+    pid_t pid;
+    struct ost_timer look; /* the pipe's other end is closed, and the child is still there */
 };
 
 static const struct ost_owner *owner_of(const struct child *c)
@@ -62,48 +72,29 @@ static void let_go(struct ost_holder *holder, int keep)
         ost_reactor_let_go(OST_CONTAINER(node, struct child, node)->watch.fd, keep);
 }
 
-/* Is there pidfd_open(2) here? Seccomp filters and valgrind may not know it. */
-static int try_pidfd(void)
+static bool has_pidfds(void)
 {
     int fd = pidfd_open(getpid(), 0);
 
     if (fd < 0)
-        return -errno;
-    return close(fd);
+        return errno != ENOSYS && errno != EPERM;
+    close(fd);
+    return true;
 }
 
 static int open_forking(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
 {
     struct forking *f = state;
-    int error = try_pidfd();
+    int error = ost_mixin_enter(OST_CHILDREN, options->name, reactor->log);
 
-    if (error == 0)
-        error = ost_mixin_enter(OST_CHILDREN, options->name, reactor->log);
     if (error < 0)
         return error;
+    f->by_pipe = !has_pidfds();
     f->reactor = reactor;
     f->holder.let_go = let_go;
     ost_list_append(&reactor->holders, &f->holder.node);
     ost_list_init(&f->children);
     return options->max_requests ? options->max_requests : DEFAULT_CHILDREN;
-}
-
-static int new_child(struct child **out, struct forking *f, struct ost_stream *s)
-{
-    struct child *c = calloc(1, sizeof(*c));
-    int error = c ? ost_relay_open(&c->relay, s->request.owner) : -ENOMEM;
-
-    if (error < 0) {
-        free(c);
-        return error;
-    }
-    c->stream = s;
-    s->place = c;
-    s->request.relay = c->relay;
-    ost_watch_init(&c->watch, f->reactor, -1, NULL);
-    ost_list_append(&f->children, &c->node);
-    *out = c;
-    return 0;
 }
 
 static void free_child(struct child *c)
@@ -114,6 +105,8 @@ static void free_child(struct child *c)
     ost_watch_fini(&c->watch);
     if (c->watch.fd >= 0)
         close(c->watch.fd);
+    if (c->by_pipe)
+        ost_timer_fini(&c->look, owner_of(c)->reactor);
     ost_relay_close(c->relay, owner_of(c));
     free(c);
 }
@@ -126,7 +119,8 @@ static bool has_ended(const struct child *c, int options, siginfo_t *how)
 
     do {
         *how = (siginfo_t){ 0 };
-        error = waitid(P_PIDFD, (id_t)c->watch.fd, how, WEXITED | options);
+        error = waitid(c->by_pipe ? P_PID : P_PIDFD, (id_t)(c->by_pipe ? c->pid : c->watch.fd), how,
+                       WEXITED | options);
     } while (error < 0 && errno == EINTR);
     return error < 0 || how->si_pid != 0;
 }
@@ -168,6 +162,26 @@ static void bury(struct child *c, const siginfo_t *how)
     ost_request_report(s, result);
 }
 
+/* A pipe's end comes somewhat before the child's; and its handler may have closed it. */
+static void look_later(struct child *c)
+{
+    struct ostler_reactor *reactor = c->watch.reactor;
+
+    ost_watch_set(&c->watch, 0);
+    ost_timer_set(&c->look, reactor, ost_reactor_refresh(reactor) + LOOK_MS);
+}
+
+static void on_look(struct ost_timer *timer)
+{
+    struct child *c = OST_CONTAINER(timer, struct child, look);
+    siginfo_t how;
+
+    if (has_ended(c, WNOHANG, &how))
+        bury(c, &how);
+    else
+        look_later(c);
+}
+
 static void on_ended(struct ost_watch *watch, unsigned what)
 {
     struct child *c = OST_CONTAINER(watch, struct child, watch);
@@ -175,9 +189,10 @@ static void on_ended(struct ost_watch *watch, unsigned what)
     siginfo_t how;
 
     (void)what;
-    if (!has_ended(c, WNOHANG, &how))
-        return;
-    bury(c, &how);
+    if (has_ended(c, WNOHANG, &how))
+        bury(c, &how);
+    else if (c->by_pipe)
+        look_later(c);
     ost_reactor_settle(reactor);
 }
 
@@ -185,8 +200,9 @@ static void on_ended(struct ost_watch *watch, unsigned what)
  * some kernels, if it ends just then). */
 static int watch(struct child *c, pid_t pid)
 {
-    int fd = pidfd_open(pid, 0);
+    int fd = c->by_pipe ? c->pipe : pidfd_open(pid, 0);
 
+    c->pid = pid;
     if (fd < 0)
         return errno == EINVAL ? -ESRCH : -errno;
     ost_watch_init(&c->watch, c->watch.reactor, fd, on_ended);
@@ -194,23 +210,43 @@ static int watch(struct child *c, pid_t pid)
     return ost_watch_set(&c->watch, OST_READ);
 }
 
+/* Before there is a child: the place for its pidfd, in ends[1]; or the pipe. */
+static int prepare(const struct child *c, int ends[2])
+{
+    if (c->by_pipe)
+        return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0;
+    ends[0] = -1;
+    ends[1] = fcntl(c->stream->request.watch.fd, F_DUPFD_CLOEXEC, 0);
+    return ends[1] < 0 ? -errno : 0;
+}
+
+/* The child keeps its end of the pipe until it ends. */
+static noreturn void run_child(const struct child *c, const int ends[2], const sigset_t *mask)
+{
+    close(ends[c->by_pipe ? 0 : 1]);
+    ost_child_run(c->stream, mask);
+}
+
 /* The process, or -errno. */
 static pid_t fork_child(struct child *c)
 {
-    int place = fcntl(c->stream->request.watch.fd, F_DUPFD_CLOEXEC, 0); /* the pidfd's */
     sigset_t all, before;
+    int ends[2], error = prepare(c, ends);
     pid_t pid;
 
-    if (place < 0)
-        return -errno;
+    if (error < 0)
+        return error;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid = fork();
     pid = pid < 0 ? -errno : pid;
-    close(place);
     if (pid == 0)
-        ost_child_run(c->stream, &before);
+        run_child(c, ends, &before);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(ends[1]);
+    if (pid < 0 && c->by_pipe)
+        close(ends[0]);
+    c->pipe = ends[0];
     return pid;
 }
 
@@ -222,6 +258,38 @@ static void end_at_once(pid_t pid)
     kill(pid, SIGKILL);
     while (waitid(P_PID, (id_t)pid, &how, WEXITED) < 0 && errno == EINTR)
         continue;
+}
+
+/* What can fail. */
+static int open_child(struct child *c, const struct forking *f, const struct ost_owner *owner)
+{
+    int error = f->by_pipe ? ost_timer_init(&c->look, f->reactor, on_look) : 0;
+
+    if (error < 0)
+        return error;
+    error = ost_relay_open(&c->relay, owner);
+    if (error < 0 && f->by_pipe)
+        ost_timer_fini(&c->look, f->reactor);
+    c->by_pipe = f->by_pipe;
+    return error;
+}
+
+static int new_child(struct child **out, struct forking *f, struct ost_stream *s)
+{
+    struct child *c = calloc(1, sizeof(*c));
+    int error = c ? open_child(c, f, s->request.owner) : -ENOMEM;
+
+    if (error < 0) {
+        free(c);
+        return error;
+    }
+    c->stream = s;
+    s->place = c;
+    s->request.relay = c->relay;
+    ost_watch_init(&c->watch, f->reactor, -1, NULL);
+    ost_list_append(&f->children, &c->node);
+    *out = c;
+    return 0;
 }
 
 static int process(void *state, struct ostler_request *request)
@@ -247,6 +315,11 @@ static int process(void *state, struct ostler_request *request)
     return error;
 }
 
+static int send_kill(const struct child *c)
+{
+    return c->by_pipe ? kill(c->pid, SIGKILL) : pidfd_send_signal(c->watch.fd, SIGKILL, NULL, 0);
+}
+
 static int kill_child(void *state, struct ostler_request *request)
 {
     struct child *c = OST_CONTAINER(request, struct ost_stream, request)->place;
@@ -254,7 +327,7 @@ static int kill_child(void *state, struct ostler_request *request)
     (void)state;
     if (!c || c->killed)
         return c ? -EALREADY : -ESRCH;
-    if (pidfd_send_signal(c->watch.fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+    if (send_kill(c) < 0 && errno != ESRCH)
         return -errno;
     c->killed = true;
     return 0;
@@ -270,10 +343,11 @@ static void await(struct child *c, uint64_t until)
     do
         n = poll(&pfd, 1, ost_clock_until(ost_clock_ms(), until));
     while (n < 0 && errno == EINTR);
-    if (n < 1)
+    if (n < 1 || !has_ended(c, WNOHANG, &how)) {
         kill_child(NULL, &c->stream->request);
-    if (has_ended(c, 0, &how))
-        bury(c, &how);
+        has_ended(c, 0, &how);
+    }
+    bury(c, &how);
 }
 
 /* Those that the server has cut off have a moment to see it. */

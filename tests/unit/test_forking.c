@@ -826,6 +826,60 @@ START_TEST(without_a_pidfd_there_is_no_child)
 }
 END_TEST
 
+/* As under valgrind, or where a filter forbids it. */
+START_TEST(without_pidfds_a_pipe_tells_of_a_childs_end)
+{
+    struct harness_server h;
+    int client;
+
+    atomic_store(&pidfd_error, _i ? EPERM : ENOSYS);
+    play(&h, obey);
+    for (int i = 0; i < 20; i++) {
+        client = harness_connect(h.server);
+        ck_assert(harness_say(client, "."));
+        ck_assert(harness_expect(client, "served"));
+        ck_assert(harness_expect_end(client));
+        close(client);
+    }
+    client = harness_connect(h.server);
+    ck_assert(harness_say(client, "k"));
+    ck_assert(harness_expect_end(client));
+    ck_assert(harness_log_wait(&h.log, deaths[0].line));
+    close(client);
+    client = harness_connect(h.server); /* it waits when the server stops */
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ck_assert_int_eq(children(), 0);
+    atomic_store(&pidfd_error, 0);
+}
+END_TEST
+
+static int close_all(struct ostler_stream *s, struct notes *n)
+{
+    for (int fd = 3; fd < 100; fd++)
+        close(fd);
+    return hang(s, n);
+}
+
+START_TEST(without_pidfds_who_closes_the_pipe_and_hangs_is_killed)
+{
+    struct ostler_server_options options = options_for(close_all);
+    struct harness_server h;
+    int client;
+
+    atomic_store(&pidfd_error, ENOSYS);
+    options.stop_timeout_ms = 100;
+    harness_start(&h, &options);
+    client = harness_connect(h.server);
+    ck_assert(harness_wait(&notes->began, 1));
+    ck_assert_int_eq(harness_stop(&h), 0);
+    close(client);
+    ck_assert_int_eq(children(), 0);
+    atomic_store(&pidfd_error, 0);
+}
+END_TEST
+
 static void open_and_be_refused(const struct ostler_mixin *first, const struct ostler_mixin *second, const char *why)
 {
     struct ostler_server_options options = options_for(say_hello);
@@ -976,6 +1030,8 @@ int main(void)
     tc = harness_case(suite, "failures");
     tcase_add_test(tc, when_fork_fails_the_client_is_closed);
     tcase_add_test(tc, without_a_pidfd_there_is_no_child);
+    tcase_add_loop_test(tc, without_pidfds_a_pipe_tells_of_a_childs_end, 0, 2);
+    tcase_add_test(tc, without_pidfds_who_closes_the_pipe_and_hangs_is_killed);
     tcase_add_test(tc, threads_and_children_do_not_go_together);
 
     tc = harness_case(suite, "begin");
