@@ -1,9 +1,9 @@
-/* Every end of a request, and so every close of a stream socket, goes through here: SHUT_WR, discard input until its
- * end, close(2). Closing a TCP socket that has unread input, or gets some later, sends
- * a reset, and a reset throws away what is still on its way to the peer (RFC 1122,
- * 4.2.2.13; RFC 7230, 6.6). The wait is bounded in bytes and time, and so is the number
- * of those that wait: they give way when descriptors run out. Beyond the bytes, and when
- * the server stops, it lasts only until the peer's kernel has everything.
+/* Every end of a request, and so every close of a stream socket, goes through here: SHUT_WR,
+ * discard input until its end, close(2). Closing a TCP socket that has unread input, or gets
+ * some later, sends a reset, and a reset throws away what is still on its way to the peer
+ * (RFC 1122, 4.2.2.13; RFC 7230, 6.6). The wait is bounded in bytes and time, and so is the
+ * number of those that wait: they give way when descriptors run out. Beyond the bytes, and
+ * when the server stops, it lasts only until the peer's kernel has everything.
  *
  * A socket that was SHUT_RD (a thread's, when the server stops) cannot tell of the
  * peer's end, and once its FIN is sent Linux answers late input with a reset: there the

@@ -68,26 +68,19 @@ static int finish_request(struct ostler_server *s, struct ostler_request *r)
     return ost_stream_run(OST_CONTAINER(r, struct ost_stream, request));
 }
 
-/* A class for all kinds may hand on a datagram to these, whose descriptor is the listener's. */
-static void shutdown_connection(struct ostler_server *s, struct ostler_request *r)
+/* The descriptor of a datagram is the listener's: there is nothing to be done about it. */
+static void shutdown_request(struct ostler_server *s, struct ostler_request *r)
 {
     (void)s;
     if (!r->datagram)
         shutdown(r->watch.fd, SHUT_WR);
 }
 
-static void close_connection(struct ostler_server *s, struct ostler_request *r)
+static void close_request(struct ostler_server *s, struct ostler_request *r)
 {
     (void)s;
     if (!r->datagram)
         close(r->watch.fd);
-}
-
-/* The descriptor of a datagram is the listener's. */
-static void leave_request(struct ostler_server *s, struct ostler_request *r)
-{
-    (void)s;
-    (void)r;
 }
 
 static void do_nothing(struct ostler_server *s)
@@ -97,17 +90,13 @@ static void do_nothing(struct ostler_server *s)
 
 /* What all classes have in common. */
 #define SHARED                                                                                                      \
-    .bind = ost_bind_server, .activate = ost_activate_server, .verify_request = verify_request,                      \
-    .finish_request = finish_request, .handle_error = ost_log_error, .handle_timeout = do_nothing,                  \
-    .service_actions = do_nothing, .close = ost_close_server
+    .bind = ost_bind_server, .activate = ost_activate_server, .verify_request = verify_request,                     \
+    .finish_request = finish_request, .handle_error = ost_log_error, .shutdown_request = shutdown_request,          \
+    .close_request = close_request, .handle_timeout = do_nothing, .service_actions = do_nothing,                    \
+    .close = ost_close_server
 
-#define CONNECTIONS                                                                                                 \
-    SHARED, .process_request = process_connection, .shutdown_request = shutdown_connection,                         \
-            .close_request = close_connection
-
-#define DATAGRAMS                                                                                                   \
-    SHARED, .get_request = receive_datagrams, .process_request = process_datagram,                                  \
-            .shutdown_request = leave_request, .close_request = leave_request
+#define CONNECTIONS SHARED, .process_request = process_connection
+#define DATAGRAMS SHARED, .get_request = receive_datagrams, .process_request = process_datagram
 
 const struct ostler_server_class ostler_tcp_server = { .name = "tcp", CONNECTIONS, .get_request = accept_tcp };
 const struct ostler_server_class ostler_udp_server = { .name = "udp", DATAGRAMS };

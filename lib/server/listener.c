@@ -50,16 +50,19 @@ void ost_listener_pause(struct ost_listener *l, int error)
     ost_watch_set(&l->watch, 0);
 }
 
+static unsigned wants(const struct ost_listener *l)
+{
+    if (l->paused)
+        return 0;
+    if (l->receiver)
+        return ost_receiver_wants(l);
+    return ost_server_has_room(l->server) ? OST_READ : 0;
+}
+
 void ost_listener_watch(struct ost_listener *l)
 {
-    unsigned wanted = !l->paused && ost_server_has_room(l->server) ? OST_READ : 0;
-    int error;
+    int error = l->fd >= 0 ? ost_watch_set(&l->watch, wants(l)) : 0;
 
-    if (l->fd < 0)
-        return;
-    if (l->receiver)
-        wanted = l->paused ? 0 : ost_receiver_wants(l);
-    error = ost_watch_set(&l->watch, wanted);
     if (error < 0)
         ost_listener_pause(l, error);
 }
