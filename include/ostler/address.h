@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 #include <ostler/version.h>
 
@@ -31,6 +32,18 @@ struct ostler_address;
 /** Parse text into *out, to be freed by the caller. -EINVAL when it is not an
  *  address (ostler_address_problem() says why), -ENOMEM. Thread: any. */
 OSTLER_API int ostler_address_parse(struct ostler_address **out, const char *text);
+
+/** An address for a function to write to, the unnamed one of no kind at first. -EINVAL, -ENOMEM. */
+OSTLER_API int ostler_address_new(struct ostler_address **out);
+
+/** An address from the kernel's form of it, for a socket of that type (SOCK_STREAM or
+ *  SOCK_DGRAM), into one that is there. -EAFNOSUPPORT: not AF_INET, AF_INET6 or AF_UNIX; -EINVAL. */
+OSTLER_API int ostler_address_set(struct ostler_address *out, const struct sockaddr *address, socklen_t length,
+                                  int type);
+
+/** The kernel's form of it; borrowed, valid as long as the address is not changed. NULL: it has
+ *  none (an fd:N, or nothing was written to it). */
+OSTLER_API const struct sockaddr *ostler_address_sockaddr(const struct ostler_address *address, socklen_t *length);
 
 /** NULL when text is an address; otherwise a static sentence that says what is
  *  wrong and what would be right. Thread: any. */

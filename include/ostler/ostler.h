@@ -8,12 +8,16 @@
 #include <ostler/conn.h>
 #include <ostler/datagram.h>
 #include <ostler/error.h>
+#include <ostler/here.h>
 #include <ostler/log.h>
+#include <ostler/mailbox.h>
 #include <ostler/mixin.h>
 #include <ostler/reactor.h>
 #include <ostler/request.h>
 #include <ostler/server.h>
+#include <ostler/socket.h>
 #include <ostler/stream.h>
 #include <ostler/version.h>
+#include <ostler/wait.h>
 
 #endif

@@ -10,6 +10,7 @@
 
 OSTLER_BEGIN
 
+struct ostler_reactor;
 struct ostler_request;
 struct ostler_server;
 
@@ -27,7 +28,8 @@ enum ostler_close_reason {
     OSTLER_CLOSE_REFUSED,      /* verify_request said no, or nothing could run it */
     OSTLER_CLOSE_CONNECT,      /* ostler_conn_connect() did not succeed */
     OSTLER_CLOSE_ABORTED,      /* ostler_conn_abort() */
-    OSTLER_CLOSE_STOPPED       /* the server stopped and did not wait any longer */
+    OSTLER_CLOSE_STOPPED,      /* the server stopped and did not wait any longer */
+    OSTLER_CLOSE_CANCELLED     /* ostler_request_cancel() */
 };
 
 /** A few words for the log. Static text, never NULL. */
@@ -47,8 +49,30 @@ OSTLER_API bool ostler_request_was_cut(const struct ostler_request *request);
  *  listening socket. */
 OSTLER_API int ostler_request_fd(const struct ostler_request *request);
 
-/** Bytes received from, and handed to the kernel for, the peer so far. Exact on
- *  the thread that runs the handler. */
+/** A name for a request that outlives it and may travel between threads. */
+struct ostler_request_id {
+    struct ostler_reactor *reactor;
+    uint64_t serial; /* 0 names nothing */
+};
+
+/** The name of request; serial 0 for an evented datagram, which is over when its callback
+ *  returns, and when there is no memory. Thread: the one that runs the handler. */
+OSTLER_API struct ostler_request_id ostler_request_id(struct ostler_request *request);
+
+/** End one request from outside: whatever its handler waits for, and whatever it does with
+ *  its stream, its sockets or mailboxes from then on, fails with -ECANCELED; an evented
+ *  connection is closed without what was queued. It never waits for that. A child that has
+ *  not ended a quarter of a second later is killed; a thread or fiber that computes is not
+ *  stopped. A request that is gone is left alone. 0; -EINVAL, -ENOMEM; -EPERM in a child.
+ *  Thread: any, as long as the reactor lives. */
+OSTLER_API int ostler_request_cancel(struct ostler_request_id id);
+
+/** The request whose handler runs on the calling thread or fiber; NULL: none. Of straight-line handlers
+ *  only. Thread: any. */
+OSTLER_API struct ostler_request *ostler_request_current(void);
+
+/** Bytes received from, and handed to the kernel for, the peer so far. Thread: any
+ *  (of a child's request the parent knows what was true when it last waited). */
 OSTLER_API uint64_t ostler_request_bytes_in(const struct ostler_request *request);
 OSTLER_API uint64_t ostler_request_bytes_out(const struct ostler_request *request);
 

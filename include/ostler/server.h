@@ -105,6 +105,8 @@ struct ostler_server_options {
     long stop_timeout_ms; /* how long a graceful stop waits; 0: 10,000 */
     long request_timeout_ms;  /* ostler_server_handle_request() only; 0: none */
     long actions_interval_ms; /* see service_actions; 0: none */
+    long stall_warn_ms;  /* a handler or callback that holds the loop for longer is named in
+                            the log; 0: 100 */
     size_t max_input;    /* .conn: unused input kept, bytes; 0: 64 KiB */
     size_t max_output;   /* .conn: unsent output, bytes; 0: 1 MiB */
     size_t output_high;  /* .conn: mark at which reading pauses; 0: max_output / 16 */
@@ -192,6 +194,30 @@ OSTLER_API bool ostler_server_is_stopping(const struct ostler_server *server);
 OSTLER_API size_t ostler_server_active(const struct ostler_server *server);
 OSTLER_API size_t ostler_server_waiting(const struct ostler_server *server);
 OSTLER_API unsigned long long ostler_server_accepted(const struct ostler_server *server);
+
+/** What the list of live requests tells of one. Pointers are borrowed, and valid as long as
+ *  the visit. */
+struct ostler_request_info {
+    struct ostler_request_id id;
+    const char *service; /* the server's name */
+    const struct ostler_address *peer;
+    const char *state;   /* a few words: "runs", "waits", "waits for input", "is closing" … */
+    const char *place;   /* FILE:LINE of the call in which it waits, or that it made last; NULL: none is known */
+    long age_ms;         /* since it was accepted, or received */
+    long state_ms;       /* since it has been in that state; -1: not known */
+    uint64_t bytes_in, bytes_out;
+    long child; /* the process that runs its handler; 0: none */
+};
+
+/** Call visit(arg) for each live request of the server, the oldest first, until it returns
+ *  false. It may not end any, nor free the server; it may ask for a cancellation. 0 or -errno. */
+OSTLER_API int ostler_server_requests(struct ostler_server *server,
+                                      bool (*visit)(const struct ostler_request_info *info, void *arg), void *arg);
+
+/** Write a line for each live request of every server on the reactor to its log, at level
+ *  info, soon: service, peer, age, bytes in and out, where it waits and since when. 0,
+ *  -EINVAL, -ENOMEM, -EPERM. Thread: any. */
+OSTLER_API int ostler_reactor_log_requests(struct ostler_reactor *reactor);
 
 /** How many datagrams were dropped: by the kernel, since they came faster than they were
  *  taken (SO_MEMINFO in socket(7)); replies that the kernel refused; and what still waited

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include <ostler/address.h>
+#include <ostler/here.h>
 #include <ostler/request.h>
 #include <ostler/version.h>
 
@@ -34,6 +35,8 @@ struct ostler_stream {
  *  in: no thread or process to be had, or a forking server that is freed. A child hands its struct on to the next
  *  one as bytes: what these point to, if it was made in the child, is gone. */
 #define OSTLER_PARK 0x7061726b
+
+struct ostler_socket;
 
 /** setup, handle and finish, as in Python's StreamRequestHandler. Each returns 0
  *  or -errno, which goes to the server's handle_error. setup failing: neither of the
@@ -109,9 +112,30 @@ OSTLER_API int ostler_stream_set_deadline(struct ostler_stream *stream, long ms)
  *  nothing. */
 OSTLER_API int ostler_stream_no_reply(struct ostler_stream *stream);
 
+/** The connection as a socket object: what Python calls self.connection. Borrowed; it lives
+ *  as long as the stream, and cannot be closed or detached (-EPERM). Its time-out is one of
+ *  its own, at first none; the stream's deadline, a stop and a cancellation hold for it too.
+ *  Bytes that go through it pass by the stream's buffers: what read_line has received and
+ *  not given stays there, and what is gathered leaves first. -EOPNOTSUPP: it is a datagram;
+ *  -ENOMEM. */
+OSTLER_API int ostler_stream_socket(struct ostler_socket **out, struct ostler_stream *stream);
+
 /** The server that accepted the connection, and the peer. Borrowed. */
 OSTLER_API struct ostler_server *ostler_stream_server(const struct ostler_stream *stream);
 OSTLER_API const struct ostler_address *ostler_stream_peer(const struct ostler_stream *stream);
+
+/* Each from here: see <ostler/here.h>. */
+#ifndef OSTLER_NO_HERE
+#define ostler_stream_read(...) OSTLER_FROM_HERE(ostler_stream_read, __VA_ARGS__)
+#define ostler_stream_read_exactly(...) OSTLER_FROM_HERE(ostler_stream_read_exactly, __VA_ARGS__)
+#define ostler_stream_read_line(...) OSTLER_FROM_HERE(ostler_stream_read_line, __VA_ARGS__)
+#define ostler_stream_write(...) OSTLER_FROM_HERE(ostler_stream_write, __VA_ARGS__)
+#define ostler_stream_printf(...) OSTLER_FROM_HERE(ostler_stream_printf, __VA_ARGS__)
+#define ostler_stream_vprintf(...) OSTLER_FROM_HERE(ostler_stream_vprintf, __VA_ARGS__)
+#define ostler_stream_flush(...) OSTLER_FROM_HERE(ostler_stream_flush, __VA_ARGS__)
+#define ostler_stream_set_output_buffer(...) OSTLER_FROM_HERE(ostler_stream_set_output_buffer, __VA_ARGS__)
+#define ostler_stream_shutdown_write(...) OSTLER_FROM_HERE(ostler_stream_shutdown_write, __VA_ARGS__)
+#endif
 
 OSTLER_END
 

@@ -174,14 +174,14 @@ static void resume(struct berth *b)
 
 static void park(struct ost_stream *stream)
 {
-    struct berth *b = stream->place;
+    struct berth *b = stream->host;
 
     ost_fiber_yield(b->fiber);
 }
 
 static void unpark(struct ost_stream *stream)
 {
-    resume(stream->place);
+    resume(stream->host);
 }
 
 static const struct ost_parker parker = { park, unpark };
@@ -204,7 +204,7 @@ static int process(void *state, struct ostler_request *request)
         return error;
     b->request = request;
     stream->parker = &parker;
-    stream->place = b;
+    stream->host = b;
     ost_fiber_begin(b->fiber, run, b);
     resume(b);
     return 0;

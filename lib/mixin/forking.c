@@ -44,7 +44,7 @@ struct forking {
     bool by_pipe; /* there are no pidfds */
 };
 
-/* A child that is alive, or has not been waited for; the stream's place points to it. */
+/* A child that is alive, or has not been waited for; the stream's host points to it. */
 struct child {
     struct ost_list node;
     struct ost_stream *stream;
@@ -100,7 +100,8 @@ static int open_forking(void *state, const struct ostler_server_options *options
 static void free_child(struct child *c)
 {
     ost_list_remove(&c->node);
-    c->stream->place = NULL;
+    c->stream->host = NULL;
+    c->stream->child = 0;
     c->stream->request.relay = NULL;
     ost_watch_fini(&c->watch);
     if (c->watch.fd >= 0)
@@ -202,7 +203,7 @@ static int watch(struct child *c, pid_t pid)
 {
     int fd = c->by_pipe ? c->pipe : pidfd_open(pid, 0);
 
-    c->pid = pid;
+    c->pid = c->stream->child = pid;
     if (fd < 0)
         return errno == EINVAL ? -ESRCH : -errno;
     ost_watch_init(&c->watch, c->watch.reactor, fd, on_ended);
@@ -284,7 +285,7 @@ static int new_child(struct child **out, struct forking *f, struct ost_stream *s
         return error;
     }
     c->stream = s;
-    s->place = c;
+    s->host = c;
     s->request.relay = c->relay;
     ost_watch_init(&c->watch, f->reactor, -1, NULL);
     ost_list_append(&f->children, &c->node);
@@ -322,7 +323,7 @@ static int send_kill(const struct child *c)
 
 static int kill_child(void *state, struct ostler_request *request)
 {
-    struct child *c = OST_CONTAINER(request, struct ost_stream, request)->place;
+    struct child *c = OST_CONTAINER(request, struct ost_stream, request)->host;
 
     (void)state;
     if (!c || c->killed)

@@ -20,6 +20,13 @@
 
 enum { BASE_DESCRIPTORS = 4 }; /* epoll's, a pair for signals, and one for post.c */
 
+static _Thread_local __attribute__((tls_model("initial-exec"))) struct ostler_reactor *running;
+
+struct ostler_reactor *ost_reactor_running(void)
+{
+    return running;
+}
+
 /* Are there the descriptors that a base needs? Without them libevent does not fail: it
  * ends the process (evsig_init_ calls event_err). Between this look and libevent's use
  * another thread may still take one. 0 or -errno. */
@@ -198,6 +205,7 @@ void ost_reactor_disown(struct ostler_reactor *r, int keep)
     close(r->wake_fd);
     r->wake_fd = -1;
     atomic_store(&r->thread, 0); /* no thread's */
+    running = NULL;
 }
 
 bool ost_reactor_is_disowned(const struct ostler_reactor *r)
@@ -284,17 +292,20 @@ static int run_loop(struct ostler_reactor *r, bool (*done)(void *arg), void *arg
 
 int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), void *arg)
 {
+    struct ostler_reactor *outer = running;
     int error;
 
     if (r->running)
         return -EBUSY;
     r->running = true;
+    running = r;
     atomic_store(&r->thread, (unsigned long)pthread_self());
     ost_alternate_enter(r);
     error = run_loop(r, done, arg);
     ost_alternate_leave(r);
     error = error < 0 ? error : r->result;
     r->running = false;
+    running = outer;
     r->result = 0;
     if (r->stop_heeded > OST_RUN) /* a stop ends one run; one not yet seen ends the next */
         atomic_store(&r->stop_asked, OST_RUN);

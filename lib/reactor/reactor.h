@@ -93,6 +93,9 @@ struct ostler_reactor {
     void *spare; /* one free output buffer, see request/output.h */
 };
 
+/* The reactor that the calling thread runs just now, or NULL. */
+struct ostler_reactor *ost_reactor_running(void);
+
 /* One turn, and what it left to do. 0 or -EIO. */
 int ost_reactor_turn(struct ostler_reactor *reactor);
 

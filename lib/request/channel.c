@@ -51,7 +51,7 @@ static ssize_t receive_parked(struct ost_stream *s, void *buffer, size_t n)
 
     while (got == 0) {
         if (s->drained && !s->request.eof)
-            got = ost_wait(s, OST_READ, ost_wait_due(s));
+            got = ost_wait(s, OST_READ, ost_wait_due(s, ost_clock_ms()));
         if (got < 0)
             return got;
         got = ost_request_receive(&s->request, buffer, n, MSG_DONTWAIT);
@@ -66,13 +66,13 @@ static ssize_t receive_parked(struct ost_stream *s, void *buffer, size_t n)
 /* Let a blocking receive come back somewhat before due (it comes late by up to an eighth:
  * the kernel's timer wheel); an exact wait does the rest. An option that is short enough
  * is left as it is. */
-static int arm_receive(struct ost_stream *s, uint64_t due)
+static int arm_receive(struct ost_stream *s, uint64_t now, uint64_t due)
 {
     long ms = 0;
     int error;
 
     if (due != OST_NEVER) {
-        ms = ost_clock_until(ost_clock_ms(), due);
+        ms = ost_clock_until(now, due);
         ms = ms > 8 ? ms - ms / 8 - 4 : 1;
         if (s->receive_timeout > 0 && s->receive_timeout <= ms)
             return 0;
@@ -89,11 +89,13 @@ static int arm_receive(struct ost_stream *s, uint64_t due)
 
 static ssize_t receive_blocking(struct ost_stream *s, void *buffer, size_t n)
 {
-    uint64_t due = ost_wait_due(s);
-    ssize_t got = arm_receive(s, due);
+    uint64_t now = ost_clock_ms(), due = ost_wait_due(s, now);
+    ssize_t got = arm_receive(s, now, due);
 
     while (got == 0) {
+        ost_stream_note_wait(s, now);
         got = ost_request_receive(&s->request, buffer, n, 0);
+        ost_stream_note_run(s);
         if (got != -EAGAIN)
             return got;
         got = ost_wait(s, OST_READ, due);
@@ -114,7 +116,7 @@ static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
 static int after_send(struct ost_stream *s, ssize_t sent)
 {
     if (sent == -EAGAIN)
-        return ost_wait(s, OST_WRITE, ost_wait_due(s));
+        return ost_wait(s, OST_WRITE, ost_wait_due(s, ost_clock_ms()));
     if (sent < 0)
         return (int)sent;
     return give_others_a_turn(s);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "net/socket.h"
+#include "reactor/names.h"
 #include "request/stream.h"
 
 enum { DISCARD_BYTES = 65536, DISCARD_MS = 2000, LOOK_MS = 250, MAX_LINGERING = 1024, MAX_LOOKS = 64 };
@@ -159,6 +160,8 @@ static void end(struct ostler_request *r)
     struct ost_owner *owner = r->owner;
 
     r->closing = true;
+    if (r->name)
+        ost_name_remove(owner->reactor, r->name);
     log_close(r);
     if (!r->is_conn)
         ost_stream_fini(OST_CONTAINER(r, struct ost_stream, request));

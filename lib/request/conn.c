@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "reactor/names.h"
 
 static void settle(struct ost_job *job);
 static void on_timer(struct ost_timer *timer);
@@ -115,8 +114,6 @@ static void end(struct ost_conn *c)
     ost_watch_set(&r->watch, 0);
     if (c->handler->on_close && (c->opened || c->connecting))
         c->handler->on_close(&c->base, (enum ostler_close_reason)r->reason, r->error);
-    if (r->name)
-        ost_name_remove(reactor_of(c), r->name);
     free(c->in);
     c->in = NULL;
     ost_list_remove(&r->job.node); /* on_close may have touched it */

@@ -209,17 +209,9 @@ int ostler_conn_abort(struct ostler_conn *conn)
     return 0;
 }
 
-struct ostler_conn_ref ostler_conn_id(struct ostler_conn *conn)
+struct ostler_request_id ostler_conn_id(struct ostler_conn *conn)
 {
-    struct ostler_conn_ref id = { NULL, 0 };
-
-    if (check(conn) < 0)
-        return id;
-    id.reactor = conn->request->owner->reactor;
-    if (!conn->request->name && conn->request->reason == OSTLER_CLOSE_NONE)
-        conn->request->name = ost_name_add(id.reactor, conn);
-    id.serial = conn->request->name;
-    return id;
+    return ostler_request_id(check(conn) < 0 ? NULL : conn->request);
 }
 
 struct ostler_server *ostler_conn_server(const struct ostler_conn *conn)

@@ -72,7 +72,7 @@ int ostler_datagram_reply(struct ostler_datagram *datagram, const void *data, si
         return 0;
     }
     if (error == 0)
-        d->request.bytes_out += n;
+        ost_request_count(&d->request.bytes_out, n);
     else
         d->request.io_error = error;
     return error;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "net/batch.h"
-#include "request/relay.h"
 #include "request/stream.h"
 
 struct ost_packet {
@@ -35,7 +34,8 @@ static void fill(struct ost_stream *s, struct ost_packet *packet, char *in, cons
     s->channel = &ost_packet_channel;
     s->packet = packet;
     s->in = in;
-    s->in_count = r->bytes_in = ost_batch_length(batch, index);
+    s->in_count = ost_batch_length(batch, index);
+    atomic_store_explicit(&r->bytes_in, s->in_count, memory_order_relaxed);
     memcpy(s->in, ost_batch_data(batch, index), s->in_count);
     ost_batch_origin(batch, index, &packet->origin);
     r->datagram = r->eof = r->peer_done = true;
@@ -66,7 +66,7 @@ static int check(struct ost_stream *s)
 {
     const struct ostler_request *r = &s->request;
 
-    if (!atomic_load(&r->cancelled) && !(r->relay && ost_relay_is_cancelled(r->relay)))
+    if (!ost_request_is_cancelled(r))
         return 0;
     s->request.io_error = -ECANCELED;
     return -ECANCELED;
@@ -130,7 +130,7 @@ static void finish(struct ost_stream *s)
     if (ost_packet_send(r->watch.fd, r->peer, &p->origin, p->out, p->count) < 0)
         atomic_fetch_add(&r->owner->dropped, 1);
     else
-        r->bytes_out += p->count;
+        ost_request_count(&r->bytes_out, p->count);
 }
 
 const struct ost_channel ost_packet_channel = { receive, append, half_close, finish };

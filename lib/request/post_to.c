@@ -7,7 +7,7 @@
 #include "request/conn.h"
 
 struct message {
-    struct ostler_conn_ref id;
+    struct ostler_request_id id;
     void (*function)(struct ostler_conn *conn, void *arg);
     void *arg;
     void (*release)(void *arg);
@@ -16,10 +16,10 @@ struct message {
 static void deliver(void *arg)
 {
     struct message *m = arg;
-    struct ostler_conn *conn = ost_name_find(m->id.reactor, m->id.serial);
+    struct ostler_request *r = ost_name_find(m->id.reactor, m->id.serial);
 
-    if (conn)
-        m->function(conn, m->arg);
+    if (r && r->is_conn)
+        m->function(&OST_CONTAINER(r, struct ost_conn, request)->base, m->arg);
 }
 
 static void release(void *arg)
@@ -31,7 +31,7 @@ static void release(void *arg)
     free(m);
 }
 
-int ostler_post_to(struct ostler_conn_ref id, void (*function)(struct ostler_conn *conn, void *arg), void *arg,
+int ostler_post_to(struct ostler_request_id id, void (*function)(struct ostler_conn *conn, void *arg), void *arg,
                    void (*release_arg)(void *arg))
 {
     struct message *m;

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "request/run.h"
+#include "request/stream.h"
 
 /* Before a stop, or after it; or the handler has returned before there was one. */
 enum { RUNNING, STOPPED, ENDED };
@@ -28,6 +29,11 @@ struct report {
 struct ost_relay {
     atomic_int state;
     atomic_bool cancelled;
+    atomic_bool listens; /* the child, to nudges */
+    /* Where it is: text, as its own pointers need not be good here. */
+    _Atomic(const char *) shown; /* what place was copied from, so that it is seldom done */
+    atomic_char place[OST_PLACE_TEXT];
+    _Atomic uint64_t since, bytes_in, bytes_out;
     int input_left; /* written before state is STOPPED */
     atomic_bool reported;
     struct report report;
@@ -96,6 +102,48 @@ bool ost_relay_is_cancelled(const struct ost_relay *relay)
     return atomic_load_explicit(&relay->cancelled, memory_order_relaxed);
 }
 
+static void show_place(struct ost_relay *relay, const char *place)
+{
+    size_t n = place ? strlen(place) : 0, cut = n < OST_PLACE_TEXT ? 0 : n - OST_PLACE_TEXT + 1;
+
+    for (size_t i = cut; i < n; i++) /* the end of it says more */
+        atomic_store_explicit(&relay->place[i - cut], place[i], memory_order_relaxed);
+    atomic_store_explicit(&relay->place[n - cut], '\0', memory_order_relaxed);
+}
+
+void ost_relay_note(struct ost_relay *relay, const struct ost_stream *s)
+{
+    const char *place = atomic_load_explicit(&s->place, memory_order_relaxed);
+
+    if (place != atomic_load_explicit(&relay->shown, memory_order_relaxed)) {
+        show_place(relay, place);
+        atomic_store_explicit(&relay->shown, place, memory_order_relaxed);
+    }
+    atomic_store_explicit(&relay->since, atomic_load_explicit(&s->since, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(&relay->bytes_in, ostler_request_bytes_in(&s->request), memory_order_relaxed);
+    atomic_store_explicit(&relay->bytes_out, ostler_request_bytes_out(&s->request), memory_order_relaxed);
+}
+
+void ost_relay_read_note(const struct ost_relay *relay, struct ost_note *out)
+{
+    for (size_t i = 0; i < OST_PLACE_TEXT; i++)
+        out->place[i] = atomic_load_explicit(&relay->place[i], memory_order_relaxed);
+    out->place[OST_PLACE_TEXT - 1] = '\0';
+    out->since = atomic_load_explicit(&relay->since, memory_order_relaxed);
+    out->bytes_in = atomic_load_explicit(&relay->bytes_in, memory_order_relaxed);
+    out->bytes_out = atomic_load_explicit(&relay->bytes_out, memory_order_relaxed);
+}
+
+bool ost_relay_listen(struct ost_relay *relay)
+{
+    return !atomic_exchange(&relay->listens, true);
+}
+
+bool ost_relay_listens(const struct ost_relay *relay)
+{
+    return atomic_load(&relay->listens);
+}
+
 bool ost_relay_end(struct ost_relay *relay)
 {
     int running = RUNNING;
@@ -112,8 +160,8 @@ static struct report report_of(const struct ost_stream *s, int result)
         .reason = r->reason,
         .error = r->error,
         .io_error = r->io_error,
-        .bytes_in = r->bytes_in,
-        .bytes_out = r->bytes_out,
+        .bytes_in = ostler_request_bytes_in(r),
+        .bytes_out = ostler_request_bytes_out(r),
         .eof = r->eof,
         .peer_done = r->peer_done,
         .broken = r->broken,
@@ -147,7 +195,7 @@ static bool is_possible(const struct report *report)
 {
     return (is_error(report->result) || report->result == OSTLER_PARK) && is_error(report->error) &&
            is_error(report->io_error) && report->reason >= OSTLER_CLOSE_NONE &&
-           report->reason <= OSTLER_CLOSE_STOPPED && report->timeout_ms >= OSTLER_NEVER && report->timeout_ms != 0 &&
+           report->reason <= OSTLER_CLOSE_CANCELLED && report->timeout_ms >= OSTLER_NEVER && report->timeout_ms != 0 &&
            report->receive_timeout >= 0 && report->in_count <= OST_STREAM_INPUT;
 }
 
@@ -157,8 +205,8 @@ static void take_end(struct ostler_request *r, const struct ost_relay *relay, co
     if (report->reason != OSTLER_CLOSE_NONE)
         ost_request_blame(r, (enum ostler_close_reason)report->reason, report->error);
     r->io_error = report->io_error;
-    r->bytes_in = report->bytes_in;
-    r->bytes_out = report->bytes_out;
+    atomic_store_explicit(&r->bytes_in, report->bytes_in, memory_order_relaxed);
+    atomic_store_explicit(&r->bytes_out, report->bytes_out, memory_order_relaxed);
     r->eof = report->eof != 0;
     r->peer_done = report->peer_done != 0;
     r->broken = report->broken != 0;

@@ -10,9 +10,18 @@
 #ifndef OST_REQUEST_RELAY_H
 #define OST_REQUEST_RELAY_H
 
-#include "request/stream.h"
+#include "request/request.h"
 
 struct ost_relay;
+struct ost_stream;
+
+enum { OST_PLACE_TEXT = 128 };
+
+/* What the parent can tell of a child that runs. */
+struct ost_note {
+    char place[OST_PLACE_TEXT]; /* "": none */
+    uint64_t since, bytes_in, bytes_out;
+};
 
 /* A relay for the requests of owner, which all have the same size. 0 or -errno. */
 int ost_relay_open(struct ost_relay **out, const struct ost_owner *owner);
@@ -25,6 +34,14 @@ void ost_relay_hide(struct ost_relay *relay, const struct ost_owner *owner);
  * shutdown_request is the child's. */
 bool ost_relay_stop(struct ost_relay *relay, int input_left);
 void ost_relay_cancel(struct ost_relay *relay);
+
+/* The child: where its handler is, since when, and what it has moved; and the parent. */
+void ost_relay_note(struct ost_relay *relay, const struct ost_stream *stream);
+void ost_relay_read_note(const struct ost_relay *relay, struct ost_note *out);
+
+/* The child catches nudges from now on: false if it did so before. And does it? (nudge.h) */
+bool ost_relay_listen(struct ost_relay *relay);
+bool ost_relay_listens(const struct ost_relay *relay);
 
 /* Either: was it stopped? Then input_left, unless NULL, says after how many bytes. */
 bool ost_relay_is_stopped(const struct ost_relay *relay, int *input_left);

@@ -9,18 +9,6 @@
 #include "request/relay.h"
 #include "request/stream.h"
 
-static _Thread_local struct ostler_request *current;
-
-struct ostler_request *ost_request_current(void)
-{
-    return current;
-}
-
-void ost_request_set_current(struct ostler_request *r)
-{
-    current = r;
-}
-
 int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t size, int fd,
                     const struct ostler_address *peer)
 {
@@ -36,6 +24,7 @@ int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t
     r->owner = owner;
     r->peer = memcpy((char *)r + inside, peer, ost_address_size(peer));
     r->input_left = -1;
+    r->born = ost_reactor_now(owner->reactor);
     ost_list_init(&r->job.node);
     ost_list_append(&owner->requests, &r->node);
     ost_watch_init(&r->watch, owner->reactor, fd, NULL);
@@ -55,6 +44,13 @@ bool ost_request_is_stopped(const struct ostler_request *r)
     if (atomic_load_explicit(&r->stopping, memory_order_acquire))
         return true;
     return r->relay && ost_relay_is_stopped(r->relay, NULL);
+}
+
+bool ost_request_is_cancelled(const struct ostler_request *r)
+{
+    if (atomic_load(&r->cancelled))
+        return true;
+    return r->relay && ost_relay_is_cancelled(r->relay);
 }
 
 /* In a child: take over what the parent has told. */
@@ -123,7 +119,7 @@ ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, in
         r->eof = true;
         r->peer_done = n > 0 && !is_stopping(r);
     }
-    r->bytes_in += (uint64_t)got;
+    ost_request_count(&r->bytes_in, (uint64_t)got);
     count_down(r, stopping, got);
     return got;
 }
@@ -137,7 +133,7 @@ ssize_t ost_request_send(struct ostler_request *r, const void *data, size_t n, i
     while (sent < 0 && errno == EINTR);
     if (sent < 0)
         return failed(r, -errno);
-    r->bytes_out += (uint64_t)sent;
+    ost_request_count(&r->bytes_out, (uint64_t)sent);
     return sent;
 }
 
@@ -225,6 +221,7 @@ const char *ostler_close_reason_text(enum ostler_close_reason reason)
         [OSTLER_CLOSE_CONNECT] = "could not connect",
         [OSTLER_CLOSE_ABORTED] = "aborted",
         [OSTLER_CLOSE_STOPPED] = "server stopped",
+        [OSTLER_CLOSE_CANCELLED] = "cancelled",
     };
     size_t i = (size_t)reason;
 
@@ -258,10 +255,10 @@ int ostler_request_fd(const struct ostler_request *r)
 
 uint64_t ostler_request_bytes_in(const struct ostler_request *r)
 {
-    return r ? r->bytes_in : 0;
+    return r ? atomic_load_explicit(&r->bytes_in, memory_order_relaxed) : 0;
 }
 
 uint64_t ostler_request_bytes_out(const struct ostler_request *r)
 {
-    return r ? r->bytes_out : 0;
+    return r ? atomic_load_explicit(&r->bytes_out, memory_order_relaxed) : 0;
 }

@@ -17,6 +17,7 @@
 #include "net/address.h"
 #include "reactor/timer.h"
 #include "reactor/watch.h"
+#include "request/current.h"
 
 struct ost_relay;
 
@@ -36,6 +37,7 @@ struct ost_owner {
     void (*parked)(struct ost_owner *owner, struct ostler_request *request); /* it did so to wait for input */
     void (*ready)(struct ost_owner *owner, struct ostler_request *request);  /* … and wants one again */
     void (*freed)(struct ost_owner *owner, int fd); /* a request is gone; fd: what it shared, or -1 */
+    void (*cancel)(struct ost_owner *owner, struct ostler_request *request); /* end it, and no other */
 };
 
 /* struct ostler_server, which this layer does not see, begins with its owner. */
@@ -52,8 +54,9 @@ struct ostler_request {
     struct ost_timer timer;
     const struct ostler_address *peer; /* behind the request, in the same piece of memory */
     struct ost_relay *relay;      /* while its handler runs in a child; else NULL */
-    uint64_t bytes_in, bytes_out; /* the handler's thread's, while it runs */
-    uint64_t name;                /* for ostler_conn_id(); 0: it has none */
+    _Atomic uint64_t bytes_in, bytes_out; /* added to by the handler's thread alone */
+    uint64_t name;                /* see reactor/names.h; 0: it has none */
+    uint64_t born;                /* ms on the clock */
     uint64_t linger_end;          /* when discarding input ends at the latest */
     int error;                    /* 0 or the -errno behind reason */
     int io_error;                 /* what this connection's own I/O failed with last (handler's thread) */
@@ -130,11 +133,16 @@ void ost_request_close_now(struct ostler_request *request);
 void ost_request_stop(struct ostler_request *request);
 void ost_request_cancel(struct ostler_request *request);
 
+/* Did everything end for it? Thread: any that it runs on, a child's too. */
+bool ost_request_is_cancelled(const struct ostler_request *request);
+
 /* Was it told to stop? Thread: any that it runs on, a child's too. */
 bool ost_request_is_stopped(const struct ostler_request *request);
 
-/* The request that the calling thread or fiber runs the handler of, or NULL. */
-struct ostler_request *ost_request_current(void);
-void ost_request_set_current(struct ostler_request *request);
+/* Count bytes. Thread: the handler's. */
+static inline void ost_request_count(_Atomic uint64_t *bytes, uint64_t n)
+{
+    atomic_store_explicit(bytes, atomic_load_explicit(bytes, memory_order_relaxed) + n, memory_order_relaxed);
+}
 
 #endif

@@ -7,12 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "reactor/names.h"
 
 enum { TEXT_SIZE = 512 };
 
 static struct ost_stream *inside(const struct ostler_stream *stream)
 {
-    return stream ? OST_CONTAINER(stream, struct ost_stream, base) : NULL;
+    return stream ? ost_stream_inside(stream) : NULL;
 }
 
 int ost_stream_new(struct ostler_request **out, struct ost_owner *owner, int fd, const struct ostler_address *peer)
@@ -30,6 +33,8 @@ int ost_stream_new(struct ostler_request **out, struct ost_owner *owner, int fd,
     s->deadline = ost_clock_after(ost_reactor_refresh(owner->reactor), owner->options.deadline_ms);
     s->out_size = handler->output_buffer;
     s->channel = &ost_socket_channel;
+    ost_list_init(&s->needs);
+    s->request.name = ost_name_add(owner->reactor, *out); /* now: its thread may ask, which must not add one */
     return 0;
 }
 
@@ -40,6 +45,12 @@ void ost_stream_fini(struct ost_stream *s)
     s->in = s->out = NULL;
     ost_packet_free(s->packet);
     s->packet = NULL;
+    if (s->socket)
+        s->free_socket(s->socket);
+    s->socket = NULL;
+    if (s->wake)
+        close(s->wake - 1);
+    s->wake = 0;
 }
 
 static int set_up(struct ost_stream *s, const struct ostler_stream_handler *handler)
@@ -142,7 +153,7 @@ static ssize_t fill(struct ost_stream *s)
         free(s->in);
         s->in = NULL;
         s->in_used = s->in_count = 0;
-        error = error < 0 ? error : ost_wait(s, OST_READ, ost_wait_due(s));
+        error = error < 0 ? error : ost_wait(s, OST_READ, ost_wait_due(s, ost_clock_ms()));
         if (error < 0)
             return error;
         s->drained = false;

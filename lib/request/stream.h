@@ -7,7 +7,9 @@
 
 #include <ostler/stream.h>
 
+#include "request/relay.h"
 #include "request/request.h"
+#include "request/wait.h"
 
 struct ost_batch;
 
@@ -34,20 +36,20 @@ struct ost_parker {
     void (*unpark)(struct ost_stream *stream);
 };
 
-/* One wait in ost_wait(), on the waiting handler's stack. */
-struct ost_wait {
-    unsigned what;
-    bool over;
-    int result;
-};
-
 struct ost_stream {
     struct ostler_request request;
     const struct ost_channel *channel;
     struct ost_packet *packet; /* of a datagram; else NULL */
     const struct ost_parker *parker;
-    void *place;              /* the mix-in's: the fiber, or the child */
-    struct ost_wait *waiting; /* NULL: it runs */
+    void *host;               /* the mix-in's: the fiber, or the child */
+    struct ost_waiter *waiting; /* on the reactor; NULL: it runs */
+    struct ost_list needs;    /* struct ost_need, of those that wait for its connection there */
+    atomic_int wake;          /* in a thread: the eventfd that ends its waits, plus one; 0: none yet */
+    pid_t child;              /* that runs it, in the parent; 0: none */
+    _Atomic(const char *) place; /* of the call in which it waits, or last did: see ost_here() */
+    _Atomic uint64_t since;   /* ms on the clock; 0: it runs */
+    struct ostler_socket *socket; /* for ostler_stream_socket(), and how it is freed */
+    void (*free_socket)(struct ostler_socket *socket);
     uint64_t deadline;        /* ms on the clock, or OST_NEVER */
     long timeout_ms;          /* OSTLER_NEVER: none */
     long receive_timeout;     /* what SO_RCVTIMEO is set to, ms; 0: none */
@@ -92,12 +94,25 @@ void ost_stream_cancel(struct ostler_request *request);
 /* Free the buffers, once the handler has ended. */
 void ost_stream_fini(struct ost_stream *stream);
 
-/* The one place where straight-line code waits: until the descriptor is ready for
- * what (OST_READ, OST_WRITE; 0: only let the others go on), or due is reached.
- * 0, -ETIMEDOUT, -ECANCELED or another -errno. Thread: the handler's. */
-int ost_wait(struct ost_stream *stream, unsigned what, uint64_t due);
+static inline struct ost_stream *ost_stream_inside(const struct ostler_stream *stream)
+{
+    return OST_CONTAINER(stream, struct ost_stream, base);
+}
 
-/* When a wait that begins now times out: the time-out or the deadline. */
-uint64_t ost_wait_due(const struct ost_stream *stream);
+/* For those who list requests: it waits from now on, where its handler has called; it runs. */
+static inline void ost_stream_note_wait(struct ost_stream *s, uint64_t now)
+{
+    atomic_store_explicit(&s->place, ost_here(), memory_order_relaxed);
+    atomic_store_explicit(&s->since, now, memory_order_relaxed);
+    if (s->request.relay)
+        ost_relay_note(s->request.relay, s);
+}
+
+static inline void ost_stream_note_run(struct ost_stream *s)
+{
+    atomic_store_explicit(&s->since, 0, memory_order_relaxed);
+    if (s->request.relay)
+        ost_relay_note(s->request.relay, s);
+}
 
 #endif

@@ -1,69 +1,359 @@
-/* Waiting. In a thread or child: poll(2) on the one descriptor. On the reactor's
- * thread, as a fiber or inline: arm the request's watch and timer, and park; the
- * callbacks below end the wait. The watch stays armed for reading in between (it
- * is level-triggered), so a ping-pong costs no epoll_ctl(2); when readiness comes
- * while nobody waits for it, it is disarmed then. */
+#include "request/wait.h"
+
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include "request/current.h"
+#include "request/nudge.h"
 #include "request/stream.h"
+
+enum { FEW = 8 };
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
 
-uint64_t ost_wait_due(const struct ost_stream *s)
+uint64_t ost_wait_due(const struct ost_stream *s, uint64_t now)
 {
     if (s->timeout_ms < 0)
         return s->deadline;
-    return earlier(s->deadline, ost_clock_after(ost_clock_ms(), s->timeout_ms));
+    return earlier(s->deadline, ost_clock_after(now, s->timeout_ms));
 }
 
-static int wait_in_kernel(struct ost_stream *s, unsigned what, uint64_t due)
+/* Its wait is over. */
+static void end(struct ost_waiter *w, int result)
 {
-    struct pollfd pfd = { .fd = s->request.watch.fd };
-    int n;
-
-    if (!what)
-        return 0;
-    pfd.events = what & OST_READ ? POLLIN : POLLOUT;
-    do
-        n = poll(&pfd, 1, due == OST_NEVER ? -1 : ost_clock_until(ost_clock_ms(), due));
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return -errno;
-    if (atomic_load(&s->request.cancelled))
-        return -ECANCELED;
-    return n > 0 ? 0 : -ETIMEDOUT;
-}
-
-/* The wait of s is over. */
-static void end_wait(struct ost_stream *s, int result)
-{
-    if (!s->waiting || s->waiting->over)
+    if (!w || w->over)
         return;
-    s->waiting->over = true;
-    s->waiting->result = result;
-    s->parker->unpark(s);
+    w->over = true;
+    w->result = result;
+    if (w->stream->waiting == w)
+        w->stream->parker->unpark(w->stream);
 }
 
-static void on_ready(struct ost_watch *watch, unsigned what)
+static void on_woken(struct ost_job *job)
 {
-    struct ost_stream *s = OST_CONTAINER(watch, struct ost_stream, request.watch);
+    struct ost_waiter *w = OST_CONTAINER(job, struct ost_waiter, job);
 
-    if (s->waiting && !s->waiting->over && (s->waiting->what & what))
-        end_wait(s, 0);
+    atomic_store(&w->woken, false);
+    end(w, 0);
+}
+
+void ost_waiter_wake(struct ost_waiter *w)
+{
+    struct ostler_reactor *reactor;
+
+    if (w->fd >= 0)
+        eventfd_write(w->fd, 1);
+    if (w->fd >= 0 || !w->stream || atomic_exchange(&w->woken, true))
+        return;
+    reactor = w->stream->request.owner->reactor;
+    if (ostler_reactor_is_current(reactor))
+        ost_reactor_soon(reactor, &w->job);
     else
-        ost_watch_set(watch, 0);
+        ost_reactor_post_job(reactor, &w->job);
+}
+
+static struct ost_need *need_of(struct ost_list *node)
+{
+    return OST_CONTAINER(node, struct ost_need, node);
+}
+
+/* All that is waited for by those in queue. */
+static unsigned wanted(const struct ost_list *queue)
+{
+    unsigned what = 0;
+
+    for (struct ost_list *node = queue->next; node != queue; node = node->next)
+        if (!need_of(node)->waiter->over)
+            what |= need_of(node)->what;
+    return what;
+}
+
+/* Let those in queue that wait for what go on. Where there is one, at once, and as the last
+ * thing done: watch and queue may be gone afterwards. */
+static void ready(struct ost_watch *watch, struct ost_list *queue, unsigned what)
+{
+    struct ost_list *node, *next;
+    struct ost_need *only = NULL;
+    int count = 0;
+
+    OST_LIST_EACH(node, next, queue) {
+        struct ost_need *need = need_of(node);
+
+        if (need->waiter->over || !(need->what & what))
+            continue;
+        need->ready |= need->what & what;
+        only = need;
+        count++;
+    }
+    if (count == 0) {
+        ost_watch_set(watch, wanted(queue));
+    } else if (count == 1) {
+        end(only->waiter, 0);
+    } else {
+        OST_LIST_EACH(node, next, queue)
+            if (need_of(node)->ready)
+                ost_waiter_wake(need_of(node)->waiter);
+    }
+}
+
+static void on_stream_ready(struct ost_watch *watch, unsigned what)
+{
+    ready(watch, &OST_CONTAINER(watch, struct ost_stream, request.watch)->needs, what);
+}
+
+static void on_port_ready(struct ost_watch *watch, unsigned what)
+{
+    ready(watch, &OST_CONTAINER(watch, struct ost_port, watch)->needs, what);
 }
 
 static void on_due(struct ost_timer *timer)
 {
-    struct ost_stream *s = OST_CONTAINER(timer, struct ost_stream, request.timer);
+    end(OST_CONTAINER(timer, struct ost_stream, request.timer)->waiting, -ETIMEDOUT);
+}
 
-    end_wait(s, s->waiting && s->waiting->what ? -ETIMEDOUT : 0);
+void ost_port_init(struct ost_port *port, struct ostler_reactor *reactor, int fd)
+{
+    ost_watch_init(&port->watch, reactor, fd, on_port_ready);
+    ost_list_init(&port->needs);
+}
+
+void ost_port_fini(struct ost_port *port)
+{
+    ost_watch_fini(&port->watch);
+}
+
+void ost_need_stream(struct ost_need *need, struct ost_stream *s, unsigned what)
+{
+    need->fd = s->request.watch.fd;
+    need->what = what;
+    need->watch = &s->request.watch;
+    need->queue = &s->needs;
+}
+
+void ost_need_port(struct ost_need *need, struct ost_port *port, unsigned what)
+{
+    need->fd = port->watch.fd;
+    need->what = what;
+    need->watch = &port->watch;
+    need->queue = &port->needs;
+}
+
+void ost_need_descriptor(struct ost_need *need, int fd, unsigned what)
+{
+    need->fd = fd;
+    need->what = what;
+    need->watch = NULL;
+}
+
+/* Let its watch tell of what all in the queue want, this one included. */
+static int enlist(struct ost_need *need, struct ost_waiter *w)
+{
+    if (!need->watch) {
+        ost_port_init(&need->own, w->stream->request.owner->reactor, need->fd);
+        need->watch = &need->own.watch;
+        need->queue = &need->own.needs;
+    }
+    need->waiter = w;
+    ost_list_append(need->queue, &need->node);
+    if (need->watch == &w->stream->request.watch)
+        need->watch->ready = on_stream_ready;
+    return ost_watch_set(need->watch, wanted(need->queue));
+}
+
+static void delist(struct ost_need *need)
+{
+    ost_list_remove(&need->node);
+    if (need->watch == &need->own.watch) {
+        ost_port_fini(&need->own);
+        need->watch = NULL;
+    }
+}
+
+static void park(struct ost_stream *s, struct ost_waiter *w)
+{
+    const char *place = ost_here();
+
+    s->waiting = w;
+    ost_stream_note_wait(s, ost_reactor_now(s->request.owner->reactor));
+    ost_request_set_current(NULL);
+    while (!w->over)
+        s->parker->park(s);
+    ost_request_set_current(&s->request);
+    ost_stream_note_run(s);
+    s->waiting = NULL;
+    s->burst = 0;
+    ostler_here(place);
+}
+
+static int wait_parked(struct ost_waiter *w, struct ost_need *needs, size_t n, uint64_t due)
+{
+    struct ostler_request *r = &w->stream->request;
+    int error = atomic_load(&r->cancelled) ? -ECANCELED : 0;
+    size_t count = 0;
+
+    while (error == 0 && count < n)
+        error = enlist(&needs[count++], w);
+    if (error == 0) {
+        r->timer.fire = on_due;
+        ost_timer_set(&r->timer, r->owner->reactor, due);
+        park(w->stream, w);
+        ost_timer_set(&r->timer, r->owner->reactor, OST_NEVER);
+        error = w->result;
+    }
+    w->over = false;
+    while (count > 0)
+        delist(&needs[--count]);
+    return error;
+}
+
+static short poll_events(unsigned what)
+{
+    return (short)((what & OST_READ ? POLLIN : 0) | (what & OST_WRITE ? POLLOUT : 0));
+}
+
+/* What poll(2) has said of the needs. */
+static int take_events(struct ost_need *needs, size_t n, const struct pollfd *polled)
+{
+    for (size_t i = 0; i < n; i++) {
+        short events = polled[i].revents;
+
+        if (events & POLLNVAL)
+            return -EBADF;
+        if (events & (POLLERR | POLLHUP))
+            needs[i].ready = needs[i].what;
+        if (events & POLLIN)
+            needs[i].ready |= OST_READ;
+        if (events & POLLOUT)
+            needs[i].ready |= OST_WRITE;
+    }
+    return 0;
+}
+
+/* One poll(2). In a request it is the one that the others see waiting. */
+static int poll_once(struct ost_waiter *w, struct pollfd *polled, size_t n, uint64_t due)
+{
+    uint64_t now = ost_clock_ms();
+    int ms = ost_clock_until(now, due), count;
+
+    if (!w->stream)
+        return poll(polled, n, ms);
+    ost_stream_note_wait(w->stream, now);
+    if (w->stream->request.relay)
+        count = ost_nudge_poll(&w->stream->request, polled, n, ms);
+    else
+        count = poll(polled, n, ms);
+    ost_stream_note_run(w->stream);
+    return count;
+}
+
+static int poll_needs(struct ost_waiter *w, struct ost_need *needs, size_t n, struct pollfd *polled, uint64_t due)
+{
+    int count;
+
+    for (size_t i = 0; i < n; i++)
+        polled[i] = (struct pollfd){ .fd = needs[i].fd, .events = poll_events(needs[i].what) };
+    polled[n] = (struct pollfd){ .fd = w->fd, .events = POLLIN };
+    do {
+        if (w->stream && ost_request_is_cancelled(&w->stream->request))
+            return -ECANCELED;
+        count = poll_once(w, polled, n + 1, due);
+    } while (count < 0 && errno == EINTR);
+    if (count < 0)
+        return -errno;
+    if (w->stream && ost_request_is_cancelled(&w->stream->request))
+        return -ECANCELED;
+    if (polled[n].revents)
+        eventfd_read(w->fd, &(eventfd_t){ 0 });
+    return count > 0 ? take_events(needs, n, polled) : -ETIMEDOUT;
+}
+
+static int wait_in_kernel(struct ost_waiter *w, struct ost_need *needs, size_t n, uint64_t due)
+{
+    struct pollfd few[FEW + 1], *polled = n > FEW ? malloc((n + 1) * sizeof(struct pollfd)) : few;
+    int error = polled ? poll_needs(w, needs, n, polled, due) : -ENOMEM;
+
+    if (polled != few)
+        free(polled);
+    return error;
+}
+
+/* The eventfd by which a handler in a thread is woken; its request keeps it. */
+static int open_wake(struct ost_stream *s)
+{
+    int fd = atomic_load(&s->wake) - 1;
+
+    if (fd >= 0)
+        return fd;
+    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    atomic_store(&s->wake, fd + 1); /* before it is looked whether the request was cancelled */
+    return fd;
+}
+
+/* Of a thread that runs no handler. */
+static int open_own(struct ost_waiter *w)
+{
+    if (ost_reactor_running())
+        return -EDEADLK;
+    w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    w->owns = w->fd >= 0;
+    return w->owns ? 0 : -errno;
+}
+
+int ost_waiter_init(struct ost_waiter *w, bool alone)
+{
+    struct ostler_request *r = ost_request_current();
+
+    *w = (struct ost_waiter){ .fd = -1 };
+    ost_list_init(&w->job.node);
+    w->job.run = on_woken;
+    if (!r)
+        return alone && !ost_reactor_running() ? 0 : open_own(w);
+    w->stream = OST_CONTAINER(r, struct ost_stream, request);
+    if (alone || w->stream->parker || r->relay)
+        return 0;
+    w->fd = open_wake(w->stream);
+    return w->fd < 0 ? w->fd : 0;
+}
+
+void ost_waiter_fini(struct ost_waiter *w)
+{
+    if (atomic_load(&w->woken))
+        ost_reactor_withdraw(w->stream->request.owner->reactor, &w->job);
+    if (w->owns)
+        close(w->fd);
+}
+
+int ost_waiter_wait(struct ost_waiter *w, struct ost_need *needs, size_t n, uint64_t due)
+{
+    for (size_t i = 0; i < n; i++)
+        needs[i].ready = 0;
+    if (w->stream)
+        due = earlier(due, w->stream->deadline);
+    return w->stream && w->stream->parker ? wait_parked(w, needs, n, due) : wait_in_kernel(w, needs, n, due);
+}
+
+int ost_wait(struct ost_stream *s, unsigned what, uint64_t due)
+{
+    struct ost_waiter w = { .stream = s, .fd = -1 };
+    struct ost_need need = { .ready = 0 };
+    int error;
+
+    if (!s->parker && !what)
+        return 0;
+    if (s->parker && what == OST_READ && ost_request_input_is_over(&s->request))
+        return 0; /* the end can be read */
+    ost_need_stream(&need, s, what);
+    error = ost_waiter_wait(&w, &need, what ? 1 : 0, due);
+    return error == -ETIMEDOUT && !what ? 0 : error;
 }
 
 /* In a thread the wait ends only when the socket's input does. There is a price: once
@@ -77,56 +367,20 @@ void ost_stream_stop(struct ostler_request *r)
     } else if (!s->parker) {
         r->shut_read = true;
         shutdown(r->watch.fd, SHUT_RD);
-    } else if (s->waiting && s->waiting->what == OST_READ && r->input_left == 0) {
-        end_wait(s, 0);
+    } else if (r->input_left == 0) {
+        ready(&r->watch, &s->needs, OST_READ);
     }
 }
 
 void ost_stream_cancel(struct ostler_request *r)
 {
     struct ost_stream *s = OST_CONTAINER(r, struct ost_stream, request);
+    int wake = atomic_load(&s->wake) - 1;
 
     ost_unpark(s, -ECANCELED);
-    end_wait(s, -ECANCELED);
-}
-
-static void park(struct ost_stream *s, struct ost_wait *wait)
-{
-    struct ostler_request *r = &s->request;
-
-    s->waiting = wait;
-    ost_request_set_current(NULL);
-    while (!wait->over)
-        s->parker->park(s);
-    ost_request_set_current(r);
-    s->waiting = NULL;
-    s->burst = 0;
-}
-
-static int wait_parked(struct ost_stream *s, unsigned what, uint64_t due)
-{
-    struct ost_wait wait = { .what = what };
-    struct ostler_request *r = &s->request;
-    int error;
-
-    if (atomic_load(&r->cancelled))
-        return -ECANCELED;
-    if (what == OST_READ && ost_request_input_is_over(r))
-        return 0; /* the end can be read */
-    r->watch.ready = on_ready;
-    r->timer.fire = on_due;
-    if (what) {
-        error = ost_watch_set(&r->watch, what);
-        if (error < 0)
-            return error;
-    }
-    ost_timer_set(&r->timer, r->owner->reactor, due);
-    park(s, &wait);
-    ost_timer_set(&r->timer, r->owner->reactor, OST_NEVER);
-    return wait.result;
-}
-
-int ost_wait(struct ost_stream *s, unsigned what, uint64_t due)
-{
-    return s->parker ? wait_parked(s, what, due) : wait_in_kernel(s, what, due);
+    end(s->waiting, -ECANCELED);
+    if (wake >= 0)
+        eventfd_write(wake, 1);
+    if (r->relay)
+        ost_nudge(r);
 }

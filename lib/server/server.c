@@ -316,6 +316,7 @@ static int init(struct ostler_server *s, const struct ostler_server_options *opt
     s->owner.options = *options;
     s->owner.parked = ost_server_on_parked;
     s->owner.ready = ost_server_on_ready;
+    s->owner.cancel = ost_server_on_cancel;
     ost_class_flatten(s->owner.classes, NULL);
     s->class = &s->owner.classes[OST_TCP];
     ost_list_init(&s->owner.requests);

@@ -111,6 +111,9 @@ void ost_server_fill_places(struct ostler_server *server);
 /* Cut off: datagrams that wait for a place get none, and are counted as dropped. */
 void ost_server_drop_datagrams(struct ostler_server *server);
 
+/* owner.cancel */
+void ost_server_on_cancel(struct ost_owner *owner, struct ostler_request *request);
+
 /* owner.parked and owner.ready */
 void ost_server_on_parked(struct ost_owner *owner, struct ostler_request *request);
 void ost_server_on_ready(struct ost_owner *owner, struct ostler_request *request);

@@ -142,11 +142,19 @@ static void look_later(struct ostler_server *s)
     ost_timer_set(&s->stop_timer, s->owner.reactor, ost_reactor_refresh(s->owner.reactor) + GRACE_MS);
 }
 
+static void log_killed(struct ostler_server *s, const struct ostler_request *r)
+{
+    char peer[OSTLER_ADDRESS_TEXT];
+
+    ostler_address_text(r->peer, peer, sizeof(peer));
+    ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING,
+                     "%s: %s: its handler still ran although it was cut off, and was killed", s->name, peer);
+}
+
 /* End by force what can be, and wait a moment more: for its end, and for what gets a place
  * by it. False: there is nothing, or nothing new. */
 static bool kill_all(struct ostler_server *s)
 {
-    char peer[OSTLER_ADDRESS_TEXT];
     struct ost_list *node, *next;
     bool killed = false;
 
@@ -158,9 +166,7 @@ static bool kill_all(struct ostler_server *s)
         if (!r->counted || s->mixin->kill(s->mixin_state, r) < 0)
             continue;
         killed = true;
-        ostler_address_text(r->peer, peer, sizeof(peer));
-        ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING,
-                         "%s: %s: its handler still ran although it was cut off, and was killed", s->name, peer);
+        log_killed(s, r);
     }
     if (killed)
         look_later(s);
@@ -187,6 +193,28 @@ static void give_up(struct ostler_server *s)
     }
     s->result = -ETIMEDOUT;
     finish(s);
+}
+
+/* One that was cancelled alone, and runs in a child that has not heeded it. */
+static void on_cancel_timer(struct ost_timer *timer)
+{
+    struct ostler_request *r = OST_CONTAINER(timer, struct ostler_request, timer);
+    struct ostler_server *s = r->owner->server;
+
+    if (s->mixin->kill(s->mixin_state, r) == 0)
+        log_killed(s, r);
+}
+
+void ost_server_on_cancel(struct ost_owner *owner, struct ostler_request *r)
+{
+    struct ostler_server *s = owner->server;
+    bool in_child = r->relay && s->mixin->kill;
+
+    if (in_child) {
+        r->timer.fire = on_cancel_timer;
+        ost_timer_set(&r->timer, owner->reactor, ost_reactor_refresh(owner->reactor) + GRACE_MS);
+    }
+    ost_request_cancel(r); /* where there is no child, that may be its end */
 }
 
 static void abort_server(struct ostler_server *s)
