@@ -106,12 +106,12 @@ OSTLER_API int ostler_conn_connect(struct ostler_conn **out, struct ostler_serve
 
 /** The name of conn: ostler_request_id(conn->request), for the reactor's thread alone. Serial 0
  *  (which names nothing) when there was no memory. */
-OSTLER_API struct ostler_request_id ostler_conn_id(struct ostler_conn *conn);
+OSTLER_API struct ostler_request_ref ostler_conn_id(struct ostler_conn *conn);
 
 /** On the reactor's thread: function(conn, arg) if the connection is still there,
  *  nothing otherwise; then, either way, release(arg) unless release is NULL.
  *  -ENOMEM, -EINVAL: neither is called. Thread: any, as long as the reactor lives. */
-OSTLER_API int ostler_post_to(struct ostler_request_id id, void (*function)(struct ostler_conn *conn, void *arg),
+OSTLER_API int ostler_post_to(struct ostler_request_ref id, void (*function)(struct ostler_conn *conn, void *arg),
                               void *arg, void (*release)(void *arg));
 
 OSTLER_API struct ostler_server *ostler_conn_server(const struct ostler_conn *conn);

@@ -58,8 +58,8 @@ OSTLER_API ssize_t ostler_mailbox_receive(struct ostler_mailbox *mailbox, void *
 OSTLER_API int ostler_mailbox_close(struct ostler_mailbox *mailbox);
 
 /** How many messages are in it, and how many were dropped so far. */
-OSTLER_API size_t ostler_mailbox_count(const struct ostler_mailbox *mailbox);
-OSTLER_API unsigned long long ostler_mailbox_dropped(const struct ostler_mailbox *mailbox);
+OSTLER_API size_t ostler_mailbox_count(struct ostler_mailbox *mailbox);
+OSTLER_API unsigned long long ostler_mailbox_dropped(struct ostler_mailbox *mailbox);
 
 /* Each from here: see <ostler/here.h>. */
 #ifndef OSTLER_NO_HERE

@@ -50,14 +50,14 @@ OSTLER_API bool ostler_request_was_cut(const struct ostler_request *request);
 OSTLER_API int ostler_request_fd(const struct ostler_request *request);
 
 /** A name for a request that outlives it and may travel between threads. */
-struct ostler_request_id {
+struct ostler_request_ref {
     struct ostler_reactor *reactor;
     uint64_t serial; /* 0 names nothing */
 };
 
 /** The name of request; serial 0 for an evented datagram, which is over when its callback
  *  returns, and when there is no memory. Thread: the one that runs the handler. */
-OSTLER_API struct ostler_request_id ostler_request_id(struct ostler_request *request);
+OSTLER_API struct ostler_request_ref ostler_request_id(struct ostler_request *request);
 
 /** End one request from outside: whatever its handler waits for, and whatever it does with
  *  its stream, its sockets or mailboxes from then on, fails with -ECANCELED; an evented
@@ -65,7 +65,7 @@ OSTLER_API struct ostler_request_id ostler_request_id(struct ostler_request *req
  *  not ended a quarter of a second later is killed; a thread or fiber that computes is not
  *  stopped. A request that is gone is left alone. 0; -EINVAL, -ENOMEM; -EPERM in a child.
  *  Thread: any, as long as the reactor lives. */
-OSTLER_API int ostler_request_cancel(struct ostler_request_id id);
+OSTLER_API int ostler_request_cancel(struct ostler_request_ref id);
 
 /** The request whose handler runs on the calling thread or fiber; NULL: none. Of straight-line handlers
  *  only. Thread: any. */

@@ -198,7 +198,7 @@ OSTLER_API unsigned long long ostler_server_accepted(const struct ostler_server 
 /** What the list of live requests tells of one. Pointers are borrowed, and valid as long as
  *  the visit. */
 struct ostler_request_info {
-    struct ostler_request_id id;
+    struct ostler_request_ref id;
     const char *service; /* the server's name */
     const struct ostler_address *peer;
     const char *state;   /* a few words: "runs", "waits", "waits for input", "is closing" … */

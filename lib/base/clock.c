@@ -11,6 +11,13 @@ uint64_t ost_clock_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+long ost_clock_from_seconds(double seconds)
+{
+    long ms = (long)(seconds * 1000);
+
+    return (double)ms < seconds * 1000 ? ms + 1 : ms;
+}
+
 uint64_t ost_clock_after(uint64_t now, long ms)
 {
     return ms < 0 ? OST_NEVER : now + (uint64_t)ms;

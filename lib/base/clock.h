@@ -11,6 +11,10 @@
 /* Milliseconds since some fixed point. */
 uint64_t ost_clock_ms(void);
 
+/* Whole milliseconds, rounded up, of seconds, which are at most OST_LONGEST_SECONDS. */
+#define OST_LONGEST_SECONDS 1e12
+long ost_clock_from_seconds(double seconds);
+
 /* now + ms, or OST_NEVER when ms is negative. */
 uint64_t ost_clock_after(uint64_t now, long ms);
 

@@ -28,6 +28,13 @@ int ost_socket_open(const struct ostler_address *address, int flags)
     return fd < 0 ? -errno : fd;
 }
 
+int ost_socket_make(int family, int type, int protocol)
+{
+    int fd = socket(family, type | SOCK_CLOEXEC, protocol);
+
+    return fd < 0 ? -errno : fd;
+}
+
 int ost_socket_bind_to(int fd, const struct ostler_address *address)
 {
     return bind(fd, &address->as.sa, address->length) < 0 ? -errno : 0;
@@ -111,11 +118,36 @@ int ost_socket_adopt(int fd, struct ostler_address *out)
     return error;
 }
 
-int ost_socket_set_nonblocking(int fd)
+int ost_socket_set_blocking(int fd, bool blocking)
 {
-    int on = 1;
+    int on = !blocking;
 
     return ioctl(fd, FIONBIO, &on) < 0 ? -errno : 0;
+}
+
+ssize_t ost_socket_receive(int fd, void *buffer, size_t n, int flags)
+{
+    ssize_t got;
+
+    do
+        got = recv(fd, buffer, n, flags);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+ssize_t ost_socket_send(int fd, const void *data, size_t n, int flags)
+{
+    ssize_t sent;
+
+    do
+        sent = send(fd, data, n, flags | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
+int ost_socket_shutdown(int fd, int how)
+{
+    return shutdown(fd, how) < 0 ? -errno : 0;
 }
 
 int ost_socket_listen(int fd, int backlog)
@@ -124,7 +156,7 @@ int ost_socket_listen(int fd, int backlog)
         return -errno;
     /* A connection that is reset between readiness and accept4() must not leave
      * the reactor waiting there (accept(2)). */
-    return ost_socket_set_nonblocking(fd);
+    return ost_socket_set_blocking(fd, false);
 }
 
 int ost_socket_accept(int listener, struct ostler_address *peer)

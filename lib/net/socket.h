@@ -14,6 +14,17 @@ int ost_socket_bind(const struct ostler_address *address, int reuse_address, int
 /* Bind fd. 0 or -errno. */
 int ost_socket_bind_to(int fd, const struct ostler_address *address);
 
+/* A socket of family, type and protocol. The descriptor or -errno. */
+int ost_socket_make(int family, int type, int protocol);
+
+/* recv(2), send(2) without SIGPIPE, shutdown(2); EINTR is not seen. */
+ssize_t ost_socket_receive(int fd, void *buffer, size_t n, int flags);
+ssize_t ost_socket_send(int fd, const void *data, size_t n, int flags);
+int ost_socket_shutdown(int fd, int how);
+
+/* Blocking mode, or not. */
+int ost_socket_set_blocking(int fd, bool blocking);
+
 /* An unbound socket for an address of that kind; flags: SOCK_NONBLOCK or 0. */
 int ost_socket_open(const struct ostler_address *address, int flags);
 
@@ -36,9 +47,6 @@ int ost_socket_error(int fd);
 
 /* The address the socket is bound to; out->kind is set already. */
 int ost_socket_local(int fd, struct ostler_address *out);
-
-/* Let calls that would wait come back with EAGAIN. */
-int ost_socket_set_nonblocking(int fd);
 
 /* Let received datagrams tell which of our addresses they were sent to. */
 int ost_socket_want_local(int fd, const struct ostler_address *address);

@@ -72,6 +72,7 @@ static void init(struct ostler_reactor *r, const struct ostler_log *log)
     ost_list_init(&r->hooks);
     ost_list_init(&r->starved);
     ost_list_init(&r->holders);
+    ost_list_init(&r->dependents);
     ost_list_init(&r->posted);
     ost_list_init(&r->lingering);
 }
@@ -103,10 +104,23 @@ int ostler_reactor_new(struct ostler_reactor **out, const struct ostler_log *log
     return 0;
 }
 
+/* Run queue until it is empty. */
+static void run_jobs(struct ost_list *queue)
+{
+    struct ost_list *node;
+
+    while ((node = ost_list_take(queue))) {
+        struct ost_job *job = OST_CONTAINER(node, struct ost_job, node);
+
+        job->run(job);
+    }
+}
+
 void ostler_reactor_free(struct ostler_reactor *r)
 {
     if (!r)
         return;
+    run_jobs(&r->dependents);
     ost_timers_close(r);
     ost_post_close(r);
     if (r->base)
@@ -156,18 +170,6 @@ void ost_reactor_soon(struct ostler_reactor *r, struct ost_job *job)
 void ost_reactor_main(struct ostler_reactor *r, struct ost_job *job)
 {
     enqueue(&r->main, job);
-}
-
-/* Run queue until it is empty. */
-static void run_jobs(struct ost_list *queue)
-{
-    struct ost_list *node;
-
-    while ((node = ost_list_take(queue))) {
-        struct ost_job *job = OST_CONTAINER(node, struct ost_job, node);
-
-        job->run(job);
-    }
 }
 
 void ost_reactor_settle(struct ostler_reactor *r)

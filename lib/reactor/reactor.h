@@ -70,6 +70,7 @@ struct ostler_reactor {
     struct ost_list hooks;      /* struct ost_job, run after each turn */
     struct ost_list starved;    /* struct ost_job, run once a descriptor was closed */
     struct ost_list holders;    /* struct ost_holder */
+    struct ost_list dependents; /* struct ost_job, run when the reactor is freed */
 
     struct ost_list lingering;  /* jobs of requests that only wait to be closed, oldest first */
     size_t lingering_count;

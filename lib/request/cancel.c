@@ -6,18 +6,18 @@
 #include "request/request.h"
 
 /* An evented connection, of which there may be very many, gets a name when it is first asked for. */
-struct ostler_request_id ostler_request_id(struct ostler_request *r)
+struct ostler_request_ref ostler_request_id(struct ostler_request *r)
 {
     if (!r)
-        return (struct ostler_request_id){ NULL, 0 };
+        return (struct ostler_request_ref){ NULL, 0 };
     if (r->is_conn && !r->name && r->reason == OSTLER_CLOSE_NONE)
         r->name = ost_name_add(r->owner->reactor, r);
-    return (struct ostler_request_id){ r->owner->reactor, r->name };
+    return (struct ostler_request_ref){ r->owner->reactor, r->name };
 }
 
 static void cancel(void *arg)
 {
-    const struct ostler_request_id *id = arg;
+    const struct ostler_request_ref *id = arg;
     struct ostler_request *r = ost_name_find(id->reactor, id->serial);
 
     if (!r)
@@ -26,9 +26,9 @@ static void cancel(void *arg)
     r->owner->cancel(r->owner, r);
 }
 
-int ostler_request_cancel(struct ostler_request_id id)
+int ostler_request_cancel(struct ostler_request_ref id)
 {
-    struct ostler_request_id *copy;
+    struct ostler_request_ref *copy;
     int error;
 
     if (!id.reactor || id.serial == 0)

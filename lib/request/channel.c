@@ -25,10 +25,16 @@ static int give_others_a_turn(struct ost_stream *s)
     return ost_wait(s, 0, ost_clock_ms());
 }
 
-/* 0, or why nothing may be done any more. */
-static int check(const struct ost_stream *s)
+int ost_give_turn(void)
 {
-    if (atomic_load_explicit(&s->request.cancelled, memory_order_relaxed))
+    struct ostler_request *r = ost_request_current();
+
+    return r ? give_others_a_turn(OST_CONTAINER(r, struct ost_stream, request)) : 0;
+}
+
+int ost_stream_check(const struct ost_stream *s)
+{
+    if (ost_request_is_cancelled(&s->request))
         return -ECANCELED;
     if (s->deadline != OST_NEVER && ost_clock_ms() >= s->deadline)
         return -ETIMEDOUT;
@@ -105,7 +111,7 @@ static ssize_t receive_blocking(struct ost_stream *s, void *buffer, size_t n)
 
 static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
 {
-    ssize_t got = check(s);
+    ssize_t got = ost_stream_check(s);
 
     if (got == 0)
         got = s->parker ? receive_parked(s, buffer, n) : receive_blocking(s, buffer, n);
@@ -125,7 +131,7 @@ static int after_send(struct ost_stream *s, ssize_t sent)
 static int send_all(struct ost_stream *s, const void *data, size_t n)
 {
     const char *rest = data;
-    int error = check(s);
+    int error = ost_stream_check(s);
 
     while (error == 0 && n > 0) {
         ssize_t sent = ost_request_send(&s->request, rest, n, MSG_DONTWAIT);

@@ -209,7 +209,7 @@ int ostler_conn_abort(struct ostler_conn *conn)
     return 0;
 }
 
-struct ostler_request_id ostler_conn_id(struct ostler_conn *conn)
+struct ostler_request_ref ostler_conn_id(struct ostler_conn *conn)
 {
     return ostler_request_id(check(conn) < 0 ? NULL : conn->request);
 }

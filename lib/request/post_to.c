@@ -7,7 +7,7 @@
 #include "request/conn.h"
 
 struct message {
-    struct ostler_request_id id;
+    struct ostler_request_ref id;
     void (*function)(struct ostler_conn *conn, void *arg);
     void *arg;
     void (*release)(void *arg);
@@ -31,7 +31,7 @@ static void release(void *arg)
     free(m);
 }
 
-int ostler_post_to(struct ostler_request_id id, void (*function)(struct ostler_conn *conn, void *arg), void *arg,
+int ostler_post_to(struct ostler_request_ref id, void (*function)(struct ostler_conn *conn, void *arg), void *arg,
                    void (*release_arg)(void *arg))
 {
     struct message *m;

@@ -198,16 +198,17 @@ ssize_t ostler_stream_read_line(struct ostler_stream *stream, char *buffer, size
     return (ssize_t)n;
 }
 
-int ostler_stream_flush(struct ostler_stream *stream)
+int ost_stream_flush(struct ost_stream *s)
 {
-    struct ost_stream *s = inside(stream);
-    size_t n;
+    size_t n = s->out_count;
 
-    if (!s)
-        return -EINVAL;
-    n = s->out_count;
     s->out_count = 0;
     return n > 0 ? s->channel->send(s, s->out, n) : 0;
+}
+
+int ostler_stream_flush(struct ostler_stream *stream)
+{
+    return stream ? ost_stream_flush(inside(stream)) : -EINVAL;
 }
 
 int ostler_stream_write(struct ostler_stream *stream, const void *data, size_t size)

@@ -78,6 +78,17 @@ int ost_packet_new(struct ostler_request **out, struct ost_owner *owner, int fd,
 void ost_packet_free(struct ost_packet *packet); /* NULL is fine */
 void ost_packet_silence(struct ost_packet *packet);
 
+/* 0, or why its handler may do nothing any more: -ECANCELED, or -ETIMEDOUT past the deadline. Thread:
+ * the handler's. */
+int ost_stream_check(const struct ost_stream *stream);
+
+/* Send what is gathered. */
+int ost_stream_flush(struct ost_stream *stream);
+
+/* The calling fiber or inline handler has done something that did not wait: after a number of those
+ * the reactor has a turn. 0 or -errno. */
+int ost_give_turn(void);
+
 /* Keep the request on the reactor until it has input or its time is up; then it goes
  * to owner->ready(). Thread of these: the reactor's. */
 void ost_park(struct ost_stream *stream);

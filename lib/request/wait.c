@@ -264,7 +264,7 @@ static int poll_needs(struct ost_waiter *w, struct ost_need *needs, size_t n, st
         if (w->stream && ost_request_is_cancelled(&w->stream->request))
             return -ECANCELED;
         count = poll_once(w, polled, n + 1, due);
-    } while (count < 0 && errno == EINTR);
+    } while ((count < 0 && errno == EINTR) || (count == 0 && ost_clock_ms() < due));
     if (count < 0)
         return -errno;
     if (w->stream && ost_request_is_cancelled(&w->stream->request))

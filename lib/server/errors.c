@@ -6,12 +6,14 @@
 
 #include "server/server.h"
 
-/* Did the peer's going or silence cause it? A handler's other errors, a back end's
+/* Did the peer's going or silence cause it, or we? A handler's other errors, a back end's
  * reset for one, are its own. */
 static bool is_peers_doing(const struct ostler_request *request, int error)
 {
     enum ostler_close_reason reason = ost_request_reason(error);
 
+    if (error == -ECANCELED && atomic_load(&request->cancelled))
+        return true; /* ours, as of a stop */
     if (error != request->io_error)
         return false;
     if (error == -EDESTADDRREQ && request->datagram)

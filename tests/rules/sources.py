@@ -15,7 +15,7 @@ RULES = [
     (r"(?:setsockopt|getsockopt|getsockname|getpeername|ioctl)", ("net/socket.c",), "net/ shapes the sockets"),
     (r"event_(?:new|add|del|assign|free|base_\w+)", ("reactor/",), "the reactor alone touches libevent"),
     (r"(?:exit|printf|abort)", ("daemon/",), "a library does not end or talk for its program"),
-    (r"(?:signal|sigaction)", ("daemon/", "mixin/child.c", "mixin/overflow.c"),
+    (r"(?:signal|sigaction)", ("daemon/", "mixin/child.c", "mixin/overflow.c", "request/nudge.c"),
      "signal dispositions are the program's, but in a child, and the default one of SIGSEGV"),
     (r"(?:atoi|atol|strcpy|strcat|sprintf|vsprintf|strtok|alloca|sleep|usleep|gets)", (), "unsafe or blocking"),
     (r"(?:getaddrinfo|gethostbyname|getnameinfo)", (), "the reactor never waits for a resolver"),

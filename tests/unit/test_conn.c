@@ -19,7 +19,7 @@ enum { INPUT = 1 << 20 };
 
 static struct seen {
     struct ostler_conn *conn; /* the last one that was opened */
-    struct ostler_request_id ref;
+    struct ostler_request_ref ref;
     char trace[256]; /* a letter for each callback */
     char input[INPUT];
     size_t length;
@@ -2533,7 +2533,7 @@ START_TEST(a_post_to_one_that_has_gone_is_only_released)
 {
     static const struct ostler_conn_handler handler = { .on_open = note_open, .on_close = note_close };
     struct harness_server h;
-    struct ostler_request_id gone;
+    struct ostler_request_ref gone;
     int client, on_reactor = 0;
 
     forget_deliveries();
@@ -2560,7 +2560,7 @@ END_TEST
 
 START_TEST(a_wrong_post_calls_nothing)
 {
-    struct ostler_request_id nothing = { NULL, 1 };
+    struct ostler_request_ref nothing = { NULL, 1 };
 
     forget_deliveries();
     ck_assert_int_eq(ostler_post_to(nothing, count_delivery, NULL, count_release), -EINVAL);
@@ -2572,11 +2572,11 @@ END_TEST
 START_TEST(posts_that_outlive_the_run_are_released_with_the_reactor)
 {
     struct ostler_reactor *r;
-    struct ostler_request_id ref;
+    struct ostler_request_ref ref;
 
     forget_deliveries();
     ck_assert_int_eq(ostler_reactor_new(&r, NULL), 0);
-    ref = (struct ostler_request_id){ r, 1 };
+    ref = (struct ostler_request_ref){ r, 1 };
     for (int i = 0; i < 10; i++)
         ck_assert_int_eq(ostler_post_to(ref, count_delivery, NULL, count_release), 0);
     ck_assert_int_eq(ostler_post_to(ref, NULL, NULL, count_release), -EINVAL);
@@ -2588,7 +2588,7 @@ END_TEST
 
 static int ask_for_name_twice(struct ostler_conn *c)
 {
-    struct ostler_request_id a = ostler_conn_id(c), b = ostler_conn_id(c);
+    struct ostler_request_ref a = ostler_conn_id(c), b = ostler_conn_id(c);
 
     seen.result = a.reactor == b.reactor && a.serial == b.serial;
     return note_open(c);

@@ -1,0 +1,230 @@
+#include "socket/object.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "net/socket.h"
+
+static struct ost_stream *current_stream(void)
+{
+    struct ostler_request *r = ost_request_current();
+
+    return r ? OST_CONTAINER(r, struct ost_stream, request) : NULL;
+}
+
+static unsigned char kind_of(int family, int type)
+{
+    if (family == AF_UNIX)
+        return type == SOCK_STREAM ? OST_UNIX_STREAM : OST_UNIX_DATAGRAM;
+    return type == SOCK_STREAM ? OST_TCP : OST_UDP;
+}
+
+int ost_object_new(struct ostler_socket **out, int fd, int family, int type)
+{
+    struct ostler_socket *s = malloc(sizeof(*s));
+
+    if (!s) {
+        close(fd);
+        return -ENOMEM;
+    }
+    *s = (struct ostler_socket){
+        .fd = fd, .family = family, .type = type, .kind = kind_of(family, type), .timeout_ms = OSTLER_NEVER,
+    };
+    *out = s;
+    return 0;
+}
+
+int ost_object_check(const struct ostler_socket *s)
+{
+    const struct ost_stream *stream = current_stream();
+
+    if (!s)
+        return -EINVAL;
+    if (s->fd < 0)
+        return -EBADF;
+    return stream ? ost_stream_check(stream) : 0;
+}
+
+uint64_t ost_object_due(const struct ostler_socket *s)
+{
+    return s->timeout_ms == 0 ? 0 : ost_clock_after(ost_clock_ms(), s->timeout_ms);
+}
+
+bool ost_object_may_block(const struct ostler_socket *s)
+{
+    return s->timeout_ms == OSTLER_NEVER && !ost_request_current() && !ost_reactor_running();
+}
+
+/* Undo it, on the reactor's thread. */
+static void free_station(struct ost_station *station)
+{
+    struct ost_list *node;
+
+    while ((node = ost_list_take(&station->port.needs))) /* they look after themselves when they go on */
+        ost_waiter_wake(OST_CONTAINER(node, struct ost_need, node)->waiter);
+    ost_list_remove(&station->orphan.node);
+    ost_port_fini(&station->port);
+    free(station);
+}
+
+static void on_end(struct ost_job *job)
+{
+    struct ost_station *station = OST_CONTAINER(job, struct ost_station, end);
+    int fd = station->port.watch.fd;
+
+    free_station(station);
+    close(fd);
+}
+
+static void on_orphaned(struct ost_job *job)
+{
+    struct ost_station *station = OST_CONTAINER(job, struct ost_station, orphan);
+
+    if (station->owner)
+        station->owner->station = NULL;
+    free_station(station);
+}
+
+static int new_station(struct ostler_socket *s, struct ostler_reactor *reactor)
+{
+    struct ost_station *station = malloc(sizeof(*station));
+
+    if (!station)
+        return -ENOMEM;
+    ost_port_init(&station->port, reactor, s->fd);
+    ost_list_init(&station->end.node);
+    station->end.run = on_end;
+    station->orphan.run = on_orphaned;
+    ost_list_append(&reactor->dependents, &station->orphan.node);
+    station->owner = s;
+    s->station = station;
+    return 0;
+}
+
+int ost_object_need(struct ost_need *need, struct ostler_socket *s, unsigned what, const struct ost_waiter *waiter)
+{
+    struct ostler_reactor *reactor;
+    int error = 0;
+
+    if (s->request && waiter->stream == OST_CONTAINER(s->request, struct ost_stream, request)) {
+        ost_need_stream(need, waiter->stream, what);
+        return 0;
+    }
+    reactor = waiter->stream && waiter->stream->parker ? waiter->stream->request.owner->reactor : NULL;
+    if (reactor && !s->station)
+        error = new_station(s, reactor);
+    if (error == 0 && reactor && s->station->port.watch.reactor == reactor)
+        ost_need_port(need, &s->station->port, what);
+    else
+        ost_need_descriptor(need, s->fd, what);
+    return error;
+}
+
+/* Wait for it, as one that stands for nobody's stream. */
+static int wait_once(struct ostler_socket *s, unsigned what, uint64_t due)
+{
+    struct ost_need need;
+    struct ost_waiter waiter;
+    int error = ost_waiter_init(&waiter, !ost_request_current());
+
+    if (error < 0)
+        return error;
+    error = ost_object_need(&need, s, what, &waiter);
+    if (error == 0)
+        error = ost_waiter_wait(&waiter, &need, 1, due);
+    ost_waiter_fini(&waiter);
+    return error;
+}
+
+int ost_object_wait(struct ostler_socket *s, unsigned what, uint64_t due)
+{
+    int error;
+
+    if (due == 0)
+        return -EAGAIN;
+    error = wait_once(s, what, due);
+    return error == 0 && s->fd < 0 ? -EBADF : error;
+}
+
+int ostler_socket_new(struct ostler_socket **out, int family, int type, int protocol)
+{
+    int fd;
+
+    if (!out)
+        return -EINVAL;
+    if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+        return -EAFNOSUPPORT;
+    if (type != SOCK_STREAM && type != SOCK_DGRAM)
+        return -EPROTONOSUPPORT;
+    fd = ost_socket_make(family, type, protocol);
+    return fd < 0 ? fd : ost_object_new(out, fd, family, type);
+}
+
+/* Give the descriptor up: close it here, or leave that to the reactor that watches it. */
+static int let_go(struct ostler_socket *s)
+{
+    struct ost_station *station = s->station;
+    int fd = s->fd;
+
+    s->fd = -1;
+    s->station = NULL;
+    if (station)
+        station->owner = NULL;
+    if (station && ost_reactor_is_disowned(station->port.watch.reactor)) {
+        close(fd); /* a child: the watch is its parent's */
+    } else if (station && !ostler_reactor_is_current(station->port.watch.reactor)) {
+        ost_reactor_post_job(station->port.watch.reactor, &station->end);
+    } else {
+        if (station)
+            free_station(station);
+        close(fd);
+    }
+    return 0;
+}
+
+int ostler_socket_close(struct ostler_socket *s)
+{
+    if (!s)
+        return -EINVAL;
+    if (s->request)
+        return -EPERM;
+    return s->fd < 0 ? 0 : let_go(s);
+}
+
+void ostler_socket_free(struct ostler_socket *s)
+{
+    if (!s || s->request)
+        return;
+    ostler_socket_close(s);
+    free(s);
+}
+
+static void free_streams(struct ostler_socket *s)
+{
+    free(s);
+}
+
+int ostler_stream_socket(struct ostler_socket **out, struct ostler_stream *stream)
+{
+    struct ost_stream *inside;
+    int error = 0;
+
+    if (!out || !stream)
+        return -EINVAL;
+    inside = ost_stream_inside(stream);
+    if (inside->packet)
+        return -EOPNOTSUPP;
+    if (!inside->socket) {
+        unsigned kind = inside->request.peer->kind;
+
+        error = ost_object_new(&inside->socket, inside->request.watch.fd, inside->request.peer->as.sa.sa_family,
+                               ost_kind_is_datagram(kind) ? SOCK_DGRAM : SOCK_STREAM);
+    }
+    if (error < 0)
+        return error;
+    inside->socket->request = &inside->request;
+    inside->free_socket = free_streams;
+    *out = inside->socket;
+    return 0;
+}

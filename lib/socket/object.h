@@ -1,0 +1,55 @@
+/* The socket object's inside.
+ *
+ * The descriptor is in blocking mode unless the time-out is 0, as Python's is, so that
+ * others can use it; a call that must not block says MSG_DONTWAIT. A thread outside of every
+ * request, which nobody can cancel, blocks in the call itself where there is no time-out; everything
+ * else tries, and if the kernel has nothing waits as <request/wait.h> says.
+ *
+ * On a reactor an object keeps its watch between two waits: its station, made at its first
+ * wait there. It belongs to the reactor's thread, which alone may undo it: whoever closes
+ * the object elsewhere leaves the descriptor to that. */
+#ifndef OST_SOCKET_OBJECT_H
+#define OST_SOCKET_OBJECT_H
+
+#include <ostler/socket.h>
+
+#include "net/address.h"
+#include "request/stream.h"
+
+struct ost_station {
+    struct ost_port port;
+    struct ost_job end;     /* undoes it, posted by another thread */
+    struct ost_job orphan;  /* undoes it when the reactor is freed first */
+    struct ostler_socket *owner; /* NULL: it was closed */
+};
+
+struct ostler_socket {
+    int fd; /* -1: closed */
+    int family, type;
+    unsigned char kind;           /* enum ost_kind, of its addresses */
+    long timeout_ms;              /* OSTLER_NEVER: none; 0: never wait */
+    struct ostler_request *request; /* whose connection it is, and which owns fd; else NULL */
+    struct ost_station *station;  /* NULL: none yet, or no more */
+};
+
+/* An object for fd, of which family and type are known. Consumes fd, on failure too. 0 or
+ * -errno. */
+int ost_object_new(struct ostler_socket **out, int fd, int family, int type);
+
+/* 0, or why it cannot be used: -EINVAL, -EBADF, -ECANCELED, or -ETIMEDOUT past the deadline. */
+int ost_object_check(const struct ostler_socket *s);
+
+/* When a call that begins now times out; 0: it must not wait. */
+uint64_t ost_object_due(const struct ostler_socket *s);
+
+/* May the call itself block, for there is nothing else to wait for? */
+bool ost_object_may_block(const struct ostler_socket *s);
+
+/* Wait until it is ready for what (OST_READ or OST_WRITE), or due. 0; -ETIMEDOUT; -EAGAIN: due
+ * is 0; -EBADF: it was closed meanwhile; -ECANCELED, -EDEADLK … */
+int ost_object_wait(struct ostler_socket *s, unsigned what, uint64_t due);
+
+/* One of several things that a waiter waits for. 0 or -ENOMEM. */
+int ost_object_need(struct ost_need *need, struct ostler_socket *s, unsigned what, const struct ost_waiter *waiter);
+
+#endif
