@@ -127,9 +127,11 @@ struct ostler_server_options {
  *  leaves nothing behind. -EINVAL: the options are wrong; -EADDRINUSE, -EACCES,
  *  -EADDRNOTAVAIL …: as bind(2).
  *
- *  A Unix socket gets its name only when it is ready, with its mode, in one step. The
- *  file of a socket that nobody listens on is replaced; one that is alive, and whatever
- *  else stands there (a file, a symbolic link), is left as it is: -EADDRINUSE, -EEXIST.
+ *  A Unix socket is bound to the very name that was asked for: getsockname(2) tells the same.
+ *  Its file never lets in more than socket_mode says; a client that comes in the moment between
+ *  bind and listen is refused (ECONNREFUSED). The file of a dead socket is replaced; one that
+ *  is alive, and whatever else stands there (a file, a symbolic link), is left as it is:
+ *  -EADDRINUSE, -EEXIST. Of two servers that race for a name one gets it.
  *  The process that made the file removes it at the end, if it is still the one it made.
  *  The socket of an fd:N becomes the server's on success; its file does not. */
 OSTLER_API int ostler_server_new(struct ostler_server **out, const struct ostler_server_options *options,

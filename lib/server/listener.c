@@ -183,9 +183,7 @@ int ost_listener_open(struct ost_listener *l, int fd)
 
 int ost_listener_activate(struct ost_listener *l)
 {
-    int error = l->receiver ? 0 : ost_socket_listen(l->fd, l->server->owner.options.backlog);
-
-    return error < 0 ? error : ost_unix_publish(&l->file, &l->address);
+    return l->receiver ? 0 : ost_socket_listen(l->fd, l->server->owner.options.backlog);
 }
 
 void ost_listener_close(struct ost_listener *l)

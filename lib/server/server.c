@@ -194,7 +194,6 @@ static int add_inherited(struct ostler_server *s, int fd)
                          adopt_problem(error));
         return error;
     }
-    ost_unix_restore_name(&address);
     error = add_listeners(s, &address);
     if (error < 0)
         return error;
