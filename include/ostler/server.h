@@ -103,7 +103,8 @@ struct ostler_server_options {
     long timeout_ms;     /* without progress; 0: 300,000 (5 minutes) */
     long deadline_ms;    /* for a whole request; 0: none */
     long stop_timeout_ms; /* how long a graceful stop waits; 0: 10,000 */
-    long request_timeout_ms;  /* ostler_server_handle_request() only; 0: none */
+    long request_timeout_ms;  /* ostler_server_handle_request() only; 0: none, with ostler_forking
+                                 300,000 (5 minutes) */
     long actions_interval_ms; /* see service_actions; 0: none */
     long stall_warn_ms;  /* a handler or callback that holds the loop for longer is named in
                             the log; 0: 100 */
@@ -118,6 +119,9 @@ struct ostler_server_options {
                                  bytes are there (not for protocols in which the server speaks
                                  first); one that never sends any is closed without its handler */
     unsigned socket_mode;     /* of a Unix socket's file, such as 0660; 0: 0777 less the umask */
+    bool no_block_on_close;   /* threading, forking: neither a stop nor ostler_server_free() waits for
+                                 handlers, which go on; see there */
+    bool daemon_threads;      /* threading: the same */
     bool skip_missing;        /* an address that this machine does not have is a warning,
                                  as long as another one could be bound */
 };
@@ -137,8 +141,18 @@ struct ostler_server_options {
 OSTLER_API int ostler_server_new(struct ostler_server **out, const struct ostler_server_options *options,
                                  struct ostler_reactor *reactor);
 
+/** Close it, as ostler_server_stop() does, and wait until every request has ended, however long
+ *  that takes, at most timeout_ms (OSTLER_NEVER: no limit); nobody is cut off. Meanwhile the
+ *  reactor runs. 0; -ETIMEDOUT: some still run, who are named in the log, and listed by
+ *  ostler_server_requests(); it may then be closed again, aborted or freed. -EBUSY: the reactor
+ *  runs already; -EPERM: in a child. */
+OSTLER_API int ostler_server_close(struct ostler_server *server, long timeout_ms);
+
 /** Close and free it. What still runs is ended as when a stop's time has run out,
- *  and this waits until it has ended. Not from a handler or callback of this
+ *  and this waits until it has ended. With no_block_on_close or daemon_threads handlers that
+ *  run are neither cut off nor waited for: a thread of the library's keeps the server
+ *  and its reactor until the last of them has ended, and what the options pointed to
+ *  (.user, .log, tables) must stay as long. When the process ends, so do they. Not from a handler or callback of this
  *  server, nor from anything else on the reactor while an inline handler of this
  *  server waits (stop it first). NULL is fine. */
 OSTLER_API void ostler_server_free(struct ostler_server *server);
@@ -167,6 +181,11 @@ OSTLER_API int ostler_server_serve_forever(struct ostler_server *server);
  *  -ESHUTDOWN: the server stops, or has stopped; -errno. A request that verify_request refuses counts as processed. */
 OSTLER_API int ostler_server_handle_request(struct ostler_server *server);
 
+/** Change request_timeout_ms: ms, 0: only look whether one is there, OSTLER_NEVER: no limit.
+ *  A time-out that a listening socket itself has (SO_RCVTIMEO, socket(7)) counts as well: the
+ *  shorter one. */
+OSTLER_API int ostler_server_set_request_timeout(struct ostler_server *server, long ms);
+
 /** ostler_server_stop() from anywhere, waiting until serve_forever has left; on the
  *  serving thread, and inside a handler of this server, without waiting. Before
  *  serve_forever it makes that return at once. Thread: any. */
@@ -176,6 +195,8 @@ OSTLER_API int ostler_server_shutdown(struct ostler_server *server);
 OSTLER_API int ostler_serve_forever(const struct ostler_server_options *options);
 
 /** Accessors. Thread: any, but for the counts. Pointers are borrowed. */
+OSTLER_API const struct ostler_server_options *ostler_server_options_of(
+    const struct ostler_server *server); /* defaults filled in; but for .address and .addresses: see below */
 OSTLER_API void *ostler_server_user(const struct ostler_server *server);
 OSTLER_API const char *ostler_server_name(const struct ostler_server *server);
 OSTLER_API struct ostler_reactor *ostler_server_reactor(const struct ostler_server *server);

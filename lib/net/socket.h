@@ -59,6 +59,9 @@ int ost_socket_set_nodelay(int fd);
 /* Let blocking receives give up with EAGAIN after ms; 0: never. */
 int ost_socket_set_receive_timeout(int fd, long ms);
 
+/* What it is set to: milliseconds, OSTLER_NEVER: no time-out. */
+long ost_socket_receive_timeout(int fd);
+
 /* Bytes that have arrived and wait to be received. */
 int ost_socket_pending(int fd);
 

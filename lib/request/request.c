@@ -6,6 +6,7 @@
 
 #include "net/socket.h"
 #include "request/conn.h"
+#include "request/datagram.h"
 #include "request/relay.h"
 #include "request/stream.h"
 
@@ -246,6 +247,16 @@ bool ostler_request_is_datagram(const struct ostler_request *r)
 bool ostler_request_was_cut(const struct ostler_request *r)
 {
     return r && r->cut;
+}
+
+const void *ostler_request_data(const struct ostler_request *r, size_t *length)
+{
+    if (!r || !length || !r->datagram)
+        return NULL;
+    *length = (size_t)ostler_request_bytes_in(r);
+    if (r->owner->options.stream)
+        return OST_CONTAINER(r, const struct ost_stream, request)->in;
+    return ostler_datagram_data(&OST_CONTAINER(r, const struct ost_datagram, request)->base);
 }
 
 int ostler_request_fd(const struct ostler_request *r)

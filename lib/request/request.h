@@ -22,7 +22,7 @@
 struct ost_relay;
 
 /* How the child that ran a handler died before it could report. */
-enum ost_death { OST_REPORTED, OST_EXITED, OST_KILLED, OST_LOST, OST_UNBORN };
+enum ost_death { OST_REPORTED, OST_KILLED, OST_LOST, OST_UNBORN };
 
 /* What the requests of one server share: the server's side that faces them. */
 struct ost_owner {
@@ -74,7 +74,7 @@ struct ostler_request {
     bool reset;                   /* close with a reset */
     bool shut_down;               /* shutdown_request was called, in the child */
     unsigned char death;          /* enum ost_death */
-    unsigned char death_status;   /* the signal, or the exit status */
+    unsigned char death_status;   /* the signal */
     unsigned char reason;         /* enum ostler_close_reason */
     bool is_conn;                 /* struct ost_conn, else struct ost_stream or struct ost_datagram */
     bool datagram;                /* the descriptor is the listener's */

@@ -51,6 +51,16 @@ void ost_request_fail(struct ost_stream *s, int error)
     ost_request_class(&s->request)->handle_error(owner->server, &s->request, error);
 }
 
+void ost_request_abandon(struct ost_stream *s, int error)
+{
+    ost_request_set_current(NULL);
+    if (error < 0)
+        ost_request_fail(s, error);
+    else
+        blame(s, 0);
+    ost_request_report(s, error);
+}
+
 int ost_request_perform(struct ost_stream *s)
 {
     struct ostler_request *r = &s->request;

@@ -3,12 +3,14 @@
 
 #include <ostler/conn.h>
 #include <ostler/datagram.h>
+#include <ostler/mixin.h>
 #include <ostler/stream.h>
 
 #include "server/server.h"
 
 enum {
     TIMEOUT_MS = 300000,
+    FORKING_TIMEOUT_MS = 300000,
     STOP_TIMEOUT_MS = 10000,
     STACK_SIZE = 256 * 1024,
     MIN_STACK_SIZE = 16 * 1024,
@@ -28,6 +30,10 @@ static const char *check_handlers(const struct ostler_server_options *o)
         return "a server has either a .stream handler, or .conn and .datagram";
     if (!o->stream && o->mixin)
         return ".conn and .datagram handlers run on the reactor: they take no .mixin";
+    if (o->daemon_threads && o->mixin != &ostler_threading)
+        return ".daemon_threads is for the mix-in threading";
+    if (o->no_block_on_close && o->mixin != &ostler_threading && o->mixin != &ostler_forking)
+        return ".no_block_on_close is for the mix-ins threading and forking";
     if (!o->stream && o->defer)
         return ".defer is for .stream handlers: the others hold nothing while they wait";
     if (o->datagram && !o->datagram->on_datagram)
@@ -97,7 +103,7 @@ static void fill_in(struct ostler_server_options *o)
     default_long(&o->timeout_ms, TIMEOUT_MS);
     default_long(&o->deadline_ms, OSTLER_NEVER);
     default_long(&o->stop_timeout_ms, STOP_TIMEOUT_MS);
-    default_long(&o->request_timeout_ms, OSTLER_NEVER);
+    default_long(&o->request_timeout_ms, o->mixin == &ostler_forking ? FORKING_TIMEOUT_MS : OSTLER_NEVER);
     default_long(&o->actions_interval_ms, OSTLER_NEVER);
     default_size(&o->stack_size, STACK_SIZE);
     default_size(&o->max_input, MAX_INPUT);
@@ -110,11 +116,13 @@ static void fill_in(struct ostler_server_options *o)
 }
 
 int ost_options_check(struct ostler_server_options *out, const struct ostler_server_options *options,
-                      const char **problem)
+                      const struct ostler_reactor *reactor, const char **problem)
 {
     struct ostler_server_options o = *options;
 
     *problem = check_handlers(&o);
+    if (!*problem && reactor && (o.daemon_threads || o.no_block_on_close))
+        *problem = ".daemon_threads and .no_block_on_close are for servers with a reactor of their own";
     if (!*problem)
         *problem = check_numbers(&o);
     fill_in(&o);

@@ -351,7 +351,7 @@ int ostler_server_new(struct ostler_server **out, const struct ostler_server_opt
 
     if (!out || !options)
         return -EINVAL;
-    error = ost_options_check(&checked, options, &problem);
+    error = ost_options_check(&checked, options, reactor, &problem);
     if (error < 0) {
         ostler_log_write(log_of(options, reactor), OSTLER_LOG_ERROR, "%s: %s", options->name ? options->name : "server",
                    problem);
@@ -372,6 +372,11 @@ int ostler_server_new(struct ostler_server **out, const struct ostler_server_opt
     }
     *out = s;
     return 0;
+}
+
+const struct ostler_server_options *ostler_server_options_of(const struct ostler_server *s)
+{
+    return s ? &s->owner.options : NULL;
 }
 
 void *ostler_server_user(const struct ostler_server *s)

@@ -67,7 +67,7 @@ struct ostler_server {
 
 /* Copy options with all defaults filled in; *problem is a sentence on -EINVAL. */
 int ost_options_check(struct ostler_server_options *out, const struct ostler_server_options *options,
-                      const char **problem);
+                      const struct ostler_reactor *reactor, const char **problem);
 
 /* Fill every slot of the OST_KINDS classes at out from class and its ancestors, and what is
  * left from the kind's own. -ELOOP. */
@@ -126,6 +126,22 @@ void ost_server_check_running(struct ostler_server *server);
 
 /* A request is gone: is that the end of a stop? */
 void ost_server_check_stopped(struct ostler_server *server);
+
+/* Steps of a stop. Close the listeners and let every request end; cut off what is left
+ * (connections that wait for a place are let in: they have only to be told); and the end: the
+ * server serves no more. */
+void ost_server_begin_stop(struct ostler_server *server);
+void ost_server_cut_off(struct ostler_server *server);
+void ost_server_finish(struct ostler_server *server);
+
+/* Is there no request, and no datagram or reply at hand? */
+bool ost_server_is_idle(const struct ostler_server *server);
+
+/* Does nobody wait for its handlers to end? */
+bool ost_server_is_detached(const struct ostler_server *server);
+
+/* Name those who still hold: "… its handler still runs" and what. */
+void ost_server_log_holders(struct ostler_server *server, const char *what);
 
 /* Set up the parts in stop.c. */
 int ost_stop_init(struct ostler_server *server);

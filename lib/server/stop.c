@@ -1,19 +1,15 @@
 /* Stopping: end the listeners and everybody's input; after a while cut off what is
  * left; a moment later give up on it. Each step is an event: the last request's end, or
- * a timer. And freeing, which is the same in a hurry. */
-#include <assert.h>
+ * a timer. Waiting for it, and freeing, are in close.c. */
 #include <errno.h>
-#include <stdint.h>
-#include <stdlib.h>
 
-#include "mixin/inline.h"
 #include "server/receiver.h"
 #include "server/server.h"
 
 enum { GRACE_MS = 250, HOLDERS_LOGGED = 10 };
 
 /* The server serves no more. */
-static void finish(struct ostler_server *s)
+void ost_server_finish(struct ostler_server *s)
 {
     struct ostler_reactor *r = s->owner.reactor;
 
@@ -39,10 +35,26 @@ static bool is_receiving(const struct ostler_server *s)
     return false;
 }
 
+bool ost_server_is_idle(const struct ostler_server *s)
+{
+    return ost_list_is_empty(&s->owner.requests) && !is_receiving(s);
+}
+
+/* Does nothing run but handlers that nobody waits for? */
+static bool is_left_alone(const struct ostler_server *s)
+{
+    if (!ost_server_is_detached(s) || is_receiving(s))
+        return false;
+    for (const struct ost_list *node = s->owner.requests.next; node != &s->owner.requests; node = node->next)
+        if (!OST_CONTAINER(node, struct ostler_request, node)->counted)
+            return false;
+    return true;
+}
+
 void ost_server_check_stopped(struct ostler_server *s)
 {
-    if (s->state == OST_SERVER_STOPPING && ost_list_is_empty(&s->owner.requests) && !is_receiving(s))
-        finish(s);
+    if (s->state == OST_SERVER_STOPPING && (ost_server_is_idle(s) || is_left_alone(s)))
+        ost_server_finish(s);
 }
 
 /* Outgoing connections: what accepted ones still do may need them. */
@@ -80,7 +92,7 @@ static void tell_requests(struct ostler_server *s)
 {
     struct ost_list *node, *next;
 
-    s->telling = s->filling = true; /* as in cut_off() */
+    s->telling = s->filling = true; /* as in ost_server_cut_off() */
     OST_LIST_EACH(node, next, &s->owner.requests) {
         struct ostler_request *request = OST_CONTAINER(node, struct ostler_request, node);
 
@@ -91,8 +103,7 @@ static void tell_requests(struct ostler_server *s)
     ost_server_fill_places(s);
 }
 
-/* Close the listeners and let every request end. */
-static void begin(struct ostler_server *s)
+void ost_server_begin_stop(struct ostler_server *s)
 {
     struct ostler_reactor *r = s->owner.reactor;
     bool served = s->state == OST_SERVER_SERVING;
@@ -120,8 +131,7 @@ static void drop_replies(struct ostler_server *s)
             ost_listener_close(&s->listeners[i]);
 }
 
-/* Connections that wait for a place are let in: they have only to be told. */
-static void cut_off(struct ostler_server *s)
+void ost_server_cut_off(struct ostler_server *s)
 {
     struct ost_list *node, *next;
 
@@ -173,8 +183,7 @@ static bool kill_all(struct ostler_server *s)
     return killed;
 }
 
-/* Name those who still hold. */
-static void give_up(struct ostler_server *s)
+void ost_server_log_holders(struct ostler_server *s, const char *what)
 {
     struct ost_list *node, *next;
     char peer[OSTLER_ADDRESS_TEXT];
@@ -188,11 +197,16 @@ static void give_up(struct ostler_server *s)
         if (logged++ >= HOLDERS_LOGGED)
             break;
         ostler_address_text(r->peer, peer, sizeof(peer));
-        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR,
-                         "%s: %s: its handler still runs although it was cut off", s->name, peer);
+        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: %s: its handler still runs%s", s->name, peer,
+                         what);
     }
+}
+
+static void give_up(struct ostler_server *s)
+{
+    ost_server_log_holders(s, " although it was cut off");
     s->result = -ETIMEDOUT;
-    finish(s);
+    ost_server_finish(s);
 }
 
 /* One that was cancelled alone, and runs in a child that has not heeded it. */
@@ -220,7 +234,7 @@ void ost_server_on_cancel(struct ost_owner *owner, struct ostler_request *r)
 static void abort_server(struct ostler_server *s)
 {
     if (s->state < OST_SERVER_STOPPING)
-        begin(s);
+        ost_server_begin_stop(s);
     s->abort_due = s->telling;
     if (s->telling)
         return;
@@ -228,7 +242,7 @@ static void abort_server(struct ostler_server *s)
         return;
     s->cut_off = true;
     look_later(s);
-    cut_off(s);
+    ost_server_cut_off(s);
     ost_server_check_stopped(s);
 }
 
@@ -273,7 +287,7 @@ static void on_stop(struct ost_stoppable *stoppable)
     struct ostler_server *s = OST_CONTAINER(stoppable, struct ostler_server, stoppable);
 
     if (s->state < OST_SERVER_STOPPING)
-        begin(s);
+        ost_server_begin_stop(s);
 }
 
 static void on_abort(struct ost_stoppable *stoppable)
@@ -365,101 +379,4 @@ int ostler_server_abort(struct ostler_server *s)
         return -EPERM;
     abort_server(s);
     return 0;
-}
-
-/* Run what is due for our requests; not for others', since we may be inside a callback
- * of theirs. Threads, while they run, own their requests' jobs. Return how many. */
-static int run_jobs(struct ostler_server *s)
-{
-    struct ost_list *node, *next;
-    int count = 0;
-
-    OST_LIST_EACH(node, next, &s->owner.requests) {
-        struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);
-
-        if (r->discarding || ost_list_is_empty(&r->job.node))
-            continue;
-        ost_list_remove(&r->job.node);
-        r->job.run(&r->job);
-        count++;
-    }
-    return count;
-}
-
-static int refuse(void *state, struct ostler_request *r)
-{
-    (void)state;
-    return r->io_error = -ECANCELED; /* a line at level debug */
-}
-
-/* For what children have parked: their handlers must not run in this process. */
-static const struct ostler_mixin nowhere = { .name = "nowhere", .process = refuse };
-
-static const struct ostler_mixin *last_mixin(const struct ostler_mixin *mixin)
-{
-    if (!mixin)
-        return NULL;
-    return mixin->kill ? &nowhere : &ost_inline;
-}
-
-/* End every request, whatever it takes: those on our thread here, those in threads in
- * the mix-in's close, after which what they posted is run; what they had parked is finished
- * inline, and last goes what was still discarding input. */
-static void end_requests(struct ostler_server *s)
-{
-    if (s->state < OST_SERVER_STOPPING)
-        begin(s);
-    s->cut_off = true;
-    cut_off(s);
-    if (s->mixin_state)
-        s->mixin->close(s->mixin_state);
-    s->mixin = last_mixin(s->mixin);
-    s->capacity = SIZE_MAX;
-    ost_server_fill_places(s);
-    ost_post_take(s->owner.reactor);
-    while (run_jobs(s) > 0) /* a fiber's or thread's end, a conn's last callbacks, an inline one's begin and end */
-        continue;
-    cut_off(s);
-    assert(ost_list_is_empty(&s->owner.requests)); /* see where it must not be called from */
-}
-
-/* Nobody may be left in ostler_server_shutdown(). */
-static void await_waiters(struct ostler_server *s)
-{
-    pthread_mutex_lock(&s->lock);
-    s->serving = false;
-    pthread_cond_broadcast(&s->left);
-    while (s->waiters > 0)
-        pthread_cond_wait(&s->left, &s->lock);
-    pthread_mutex_unlock(&s->lock);
-}
-
-void ostler_server_free(struct ostler_server *s)
-{
-    struct ostler_reactor *r;
-
-    if (!s)
-        return;
-    r = s->owner.reactor;
-    if (!r->running)
-        atomic_store(&r->thread, (unsigned long)pthread_self()); /* ours now, as for a run */
-    end_requests(s);
-    if (s->state != OST_SERVER_STOPPED)
-        finish(s);
-    await_waiters(s);
-    ost_reactor_withdraw(r, &s->stop_job);
-    ost_list_remove(&s->holder.node);
-    for (size_t i = 0; i < s->listener_count; i++)
-        ost_listener_fini(&s->listeners[i]);
-    ost_timer_fini(&s->stop_timer, r);
-    ost_timer_fini(&s->request_timer, r);
-    ost_timer_fini(&s->actions_timer, r);
-    ost_throttle_fini(&s->errors);
-    pthread_cond_destroy(&s->left);
-    pthread_mutex_destroy(&s->lock);
-    ostler_reactor_free(s->own_reactor);
-    free(s->listeners);
-    free(s->mixin_state);
-    free(s->name);
-    free(s);
 }
