@@ -195,12 +195,14 @@ OSTLER_API int ostler_server_shutdown(struct ostler_server *server);
 OSTLER_API int ostler_serve_forever(const struct ostler_server_options *options);
 
 /** Accessors. Thread: any, but for the counts. Pointers are borrowed. */
-OSTLER_API const struct ostler_server_options *ostler_server_options_of(
-    const struct ostler_server *server); /* defaults filled in; but for .address and .addresses: see below */
 OSTLER_API void *ostler_server_user(const struct ostler_server *server);
 OSTLER_API const char *ostler_server_name(const struct ostler_server *server);
 OSTLER_API struct ostler_reactor *ostler_server_reactor(const struct ostler_server *server);
 OSTLER_API const struct ostler_log *ostler_server_log(const struct ostler_server *server);
+
+/** Its options as they hold, every default filled in: max_requests is the mix-in's capacity.
+ *  .address and .addresses are NULL: see ostler_server_address(). Thread: any. */
+OSTLER_API const struct ostler_server_options *ostler_server_options_of(const struct ostler_server *server);
 
 /** The index-th listening socket, in the order of the addresses ("*" gives two):
  *  its descriptor (-EINVAL beyond the last, -EBADF once closed), and its address

@@ -1,5 +1,6 @@
 /* Options: what may be given, and what stands in for what is not. */
 #include <errno.h>
+#include <sys/socket.h>
 
 #include <ostler/conn.h>
 #include <ostler/datagram.h>
@@ -112,6 +113,7 @@ static void fill_in(struct ostler_server_options *o)
     default_size(&o->output_low, o->output_high / 4);
     default_int(&o->max_parked, MAX_PARKED);
     default_int(&o->queue, QUEUE);
+    default_int(&o->backlog, SOMAXCONN);
     default_size(&o->max_packet, MAX_PACKET);
 }
 

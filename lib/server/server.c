@@ -260,7 +260,8 @@ static int open_mixin(struct ostler_server *s)
     int capacity;
 
     if (!options->stream) {
-        s->capacity = options->max_requests ? (size_t)options->max_requests : MAX_CONNECTIONS;
+        s->owner.options.max_requests = options->max_requests ? options->max_requests : MAX_CONNECTIONS;
+        s->capacity = (size_t)s->owner.options.max_requests;
         return 0;
     }
     s->mixin = options->mixin ? options->mixin : &ost_inline;
@@ -274,6 +275,7 @@ static int open_mixin(struct ostler_server *s)
         s->mixin_state = NULL;
         return capacity;
     }
+    s->owner.options.max_requests = capacity;
     s->capacity = (size_t)capacity;
     return 0;
 }
