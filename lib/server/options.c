@@ -67,7 +67,8 @@ static const char *check_numbers(const struct ostler_server_options *o)
     if (o->stack_size != 0 && o->stack_size < MIN_STACK_SIZE)
         return ".stack_size is under 16 KiB";
     if (o->timeout_ms < OSTLER_NEVER || o->deadline_ms < OSTLER_NEVER || o->stop_timeout_ms < OSTLER_NEVER ||
-        o->request_timeout_ms < OSTLER_NEVER || o->actions_interval_ms < OSTLER_NEVER)
+        o->request_timeout_ms < OSTLER_NEVER || o->actions_interval_ms < OSTLER_NEVER ||
+        o->stall_warn_ms < OSTLER_NEVER)
         return "a time is negative, and not OSTLER_NEVER";
     if (o->stack_size > MAX_LIMIT || o->max_input > MAX_LIMIT || o->max_output > MAX_LIMIT)
         return "a size is over 1 GiB";

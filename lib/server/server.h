@@ -134,6 +134,9 @@ void ost_server_begin_stop(struct ostler_server *server);
 void ost_server_cut_off(struct ostler_server *server);
 void ost_server_finish(struct ostler_server *server);
 
+/* End everything, and free it. */
+void ost_server_destroy(struct ostler_server *server);
+
 /* Is there no request, and no datagram or reply at hand? */
 bool ost_server_is_idle(const struct ostler_server *server);
 

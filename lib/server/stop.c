@@ -1,8 +1,12 @@
 /* Stopping: end the listeners and everybody's input; after a while cut off what is
  * left; a moment later give up on it. Each step is an event: the last request's end, or
- * a timer. Waiting for it, and freeing, are in close.c. */
+ * a timer. And freeing, which is the same in a hurry. Waiting for requests is in close.c. */
+#include <assert.h>
 #include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
 
+#include "mixin/inline.h"
 #include "server/receiver.h"
 #include "server/server.h"
 
@@ -379,4 +383,98 @@ int ostler_server_abort(struct ostler_server *s)
         return -EPERM;
     abort_server(s);
     return 0;
+}
+
+/* Run what is due for our requests; not for others', since we may be inside a callback
+ * of theirs. Threads, while they run, own their requests' jobs. Return how many. */
+static int run_jobs(struct ostler_server *s)
+{
+    struct ost_list *node, *next;
+    int count = 0;
+
+    OST_LIST_EACH(node, next, &s->owner.requests) {
+        struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);
+
+        if (r->discarding || ost_list_is_empty(&r->job.node))
+            continue;
+        ost_list_remove(&r->job.node);
+        r->job.run(&r->job);
+        count++;
+    }
+    return count;
+}
+
+static int refuse(void *state, struct ostler_request *r)
+{
+    (void)state;
+    return r->io_error = -ECANCELED; /* a line at level debug */
+}
+
+/* For what children have parked: their handlers must not run in this process. */
+static const struct ostler_mixin nowhere = { .name = "nowhere", .process = refuse };
+
+static const struct ostler_mixin *last_mixin(const struct ostler_mixin *mixin)
+{
+    if (!mixin)
+        return NULL;
+    return mixin->kill ? &nowhere : &ost_inline;
+}
+
+/* End every request, whatever it takes: those on our thread here, those in threads in
+ * the mix-in's close, after which what they posted is run; what they had parked is finished
+ * inline, and last goes what was still discarding input. */
+static void end_requests(struct ostler_server *s)
+{
+    if (s->state < OST_SERVER_STOPPING)
+        ost_server_begin_stop(s);
+    s->cut_off = true;
+    ost_server_cut_off(s);
+    if (s->mixin_state)
+        s->mixin->close(s->mixin_state);
+    s->mixin = last_mixin(s->mixin);
+    s->capacity = SIZE_MAX;
+    ost_server_fill_places(s);
+    ost_post_take(s->owner.reactor);
+    while (run_jobs(s) > 0) /* a fiber's or thread's end, a conn's last callbacks, an inline one's begin and end */
+        continue;
+    ost_server_cut_off(s);
+    assert(ost_list_is_empty(&s->owner.requests)); /* see where it must not be called from */
+}
+
+/* Nobody may be left in ostler_server_shutdown(). */
+static void await_waiters(struct ostler_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->serving = false;
+    pthread_cond_broadcast(&s->left);
+    while (s->waiters > 0)
+        pthread_cond_wait(&s->left, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void ost_server_destroy(struct ostler_server *s)
+{
+    struct ostler_reactor *r = s->owner.reactor;
+
+    if (!r->running)
+        atomic_store(&r->thread, (unsigned long)pthread_self()); /* ours now, as for a run */
+    end_requests(s);
+    if (s->state != OST_SERVER_STOPPED)
+        ost_server_finish(s);
+    await_waiters(s);
+    ost_reactor_withdraw(r, &s->stop_job);
+    ost_list_remove(&s->holder.node);
+    for (size_t i = 0; i < s->listener_count; i++)
+        ost_listener_fini(&s->listeners[i]);
+    ost_timer_fini(&s->stop_timer, r);
+    ost_timer_fini(&s->request_timer, r);
+    ost_timer_fini(&s->actions_timer, r);
+    ost_throttle_fini(&s->errors);
+    pthread_cond_destroy(&s->left);
+    pthread_mutex_destroy(&s->lock);
+    ostler_reactor_free(s->own_reactor);
+    free(s->listeners);
+    free(s->mixin_state);
+    free(s->name);
+    free(s);
 }
