@@ -1,6 +1,6 @@
-/* server_close(): waiting for requests that still run. A server that is not to wait for its handlers (daemon_threads, no_block_on_close)
- * hands itself over to a thread of its own, which runs the reactor until they have ended:
- * so they never outlive what they use. */
+/* server_close(): waiting for requests that still run. A server that is not to wait for its
+ * handlers (daemon_threads, no_block_on_close) hands itself over to a thread of its own, which
+ * runs the reactor until they have ended: so they never outlive what they use. */
 #include <errno.h>
 #include <signal.h>
 

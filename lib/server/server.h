@@ -127,11 +127,9 @@ void ost_server_check_running(struct ostler_server *server);
 /* A request is gone: is that the end of a stop? */
 void ost_server_check_stopped(struct ostler_server *server);
 
-/* Steps of a stop. Close the listeners and let every request end; cut off what is left
- * (connections that wait for a place are let in: they have only to be told); and the end: the
+/* The first step of a stop: the listeners close, every request is to end. And the last: the
  * server serves no more. */
 void ost_server_begin_stop(struct ostler_server *server);
-void ost_server_cut_off(struct ostler_server *server);
 void ost_server_finish(struct ostler_server *server);
 
 /* End everything, and free it. */

@@ -96,7 +96,7 @@ static void tell_requests(struct ostler_server *s)
 {
     struct ost_list *node, *next;
 
-    s->telling = s->filling = true; /* as in ost_server_cut_off() */
+    s->telling = s->filling = true; /* as in cut_off() */
     OST_LIST_EACH(node, next, &s->owner.requests) {
         struct ostler_request *request = OST_CONTAINER(node, struct ostler_request, node);
 
@@ -135,7 +135,8 @@ static void drop_replies(struct ostler_server *s)
             ost_listener_close(&s->listeners[i]);
 }
 
-void ost_server_cut_off(struct ostler_server *s)
+/* Connections that wait for a place are let in: they have only to be told. */
+static void cut_off(struct ostler_server *s)
 {
     struct ost_list *node, *next;
 
@@ -246,7 +247,7 @@ static void abort_server(struct ostler_server *s)
         return;
     s->cut_off = true;
     look_later(s);
-    ost_server_cut_off(s);
+    cut_off(s);
     ost_server_check_stopped(s);
 }
 
@@ -428,7 +429,7 @@ static void end_requests(struct ostler_server *s)
     if (s->state < OST_SERVER_STOPPING)
         ost_server_begin_stop(s);
     s->cut_off = true;
-    ost_server_cut_off(s);
+    cut_off(s);
     if (s->mixin_state)
         s->mixin->close(s->mixin_state);
     s->mixin = last_mixin(s->mixin);
@@ -437,7 +438,7 @@ static void end_requests(struct ostler_server *s)
     ost_post_take(s->owner.reactor);
     while (run_jobs(s) > 0) /* a fiber's or thread's end, a conn's last callbacks, an inline one's begin and end */
         continue;
-    ost_server_cut_off(s);
+    cut_off(s);
     assert(ost_list_is_empty(&s->owner.requests)); /* see where it must not be called from */
 }
 

@@ -32,7 +32,7 @@ static const struct {
 static char folder[64];
 static struct matrix_notes *notes;
 
-struct matrix_row matrix_row(int index)
+struct matrix_row matrix_row_at(int index)
 {
     int mixin = index % MIXINS, kind = index / MIXINS;
 
@@ -46,7 +46,7 @@ struct matrix_row matrix_row(int index)
     };
 }
 
-struct matrix_notes *matrix_notes(void)
+struct matrix_notes *matrix_seen(void)
 {
     return notes;
 }

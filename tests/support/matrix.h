@@ -15,7 +15,7 @@ struct matrix_row {
     int family, type;
 };
 
-struct matrix_row matrix_row(int index);
+struct matrix_row matrix_row_at(int index);
 
 /* A new directory to work in; and its end: false if something was left in it. */
 void matrix_enter(void);
@@ -36,6 +36,6 @@ struct matrix_notes {
     pid_t thread;
 };
 
-struct matrix_notes *matrix_notes(void);
+struct matrix_notes *matrix_seen(void);
 
 #endif

@@ -33,7 +33,7 @@ static const int capacities[MIXINS] = { 1, 256, 40, 10000 };
 
 START_TEST(attributes_have_their_defaults)
 {
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = options_of(&row, &echo);
     const struct ostler_server_options *told;
     struct ostler_server *server;
@@ -57,7 +57,7 @@ END_TEST
 
 START_TEST(request_queue_size_is_the_backlog_of_the_listener)
 {
-    struct matrix_row row = matrix_row(0);
+    struct matrix_row row = matrix_row_at(0);
     struct ostler_server_options options = options_of(&row, &echo);
     struct ostler_server *server;
     struct tcp_info info = { 0 };
@@ -83,7 +83,7 @@ static const struct ostler_stream_handler telling = { .handle = tell_cut };
 
 START_TEST(a_datagram_over_max_packet_size_is_cut_and_says_so)
 {
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = options_of(&row, &telling);
     struct harness_server h;
     int client;
@@ -115,7 +115,7 @@ static const struct ostler_server_class choosy = { .verify_request = is_known };
 
 START_TEST(verify_request_sees_a_datagrams_bytes)
 {
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = options_of(&row, &telling);
     struct harness_server h;
     int client;
@@ -209,13 +209,13 @@ static void on_close_request(struct ostler_server *s, struct ostler_request *r)
 {
     note('c');
     base->close_request(s, r);
-    harness_raise(&matrix_notes()->closed);
+    harness_raise(&matrix_seen()->closed);
 }
 
 static void on_actions(struct ostler_server *s)
 {
     base->service_actions(s);
-    harness_raise(&matrix_notes()->go);
+    harness_raise(&matrix_seen()->go);
 }
 
 static void on_close(struct ostler_server *s)
@@ -258,7 +258,7 @@ static const struct ostler_stream_handler noted = {
 
 START_TEST(every_hook_is_called_in_the_documented_order)
 {
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = options_of(&row, &noted);
     struct harness_server h;
     int client;
@@ -271,8 +271,8 @@ START_TEST(every_hook_is_called_in_the_documented_order)
     client = matrix_connect(h.server);
     ck_assert(matrix_ask(client, "hello\n", "hello\n"));
     close(client);
-    ck_assert(harness_wait(&matrix_notes()->closed, 1));
-    ck_assert(harness_wait(&matrix_notes()->go, 1));
+    ck_assert(harness_wait(&matrix_seen()->closed, 1));
+    ck_assert(harness_wait(&matrix_seen()->go, 1));
     ck_assert_int_eq(harness_stop(&h), 0);
     ck_assert_str_eq(trace->text, "bagvpf123escx");
     harness_unshare(trace, sizeof(*trace));
@@ -285,28 +285,28 @@ END_TEST
 static int setup_failing(struct ostler_stream *s)
 {
     (void)s;
-    harness_raise(&matrix_notes()->set_up);
+    harness_raise(&matrix_seen()->set_up);
     return -ENOTRECOVERABLE;
 }
 
 static int handle_failing(struct ostler_stream *s)
 {
     (void)s;
-    harness_raise(&matrix_notes()->handled);
+    harness_raise(&matrix_seen()->handled);
     return -ENOTRECOVERABLE;
 }
 
 static int finish_raising(struct ostler_stream *s)
 {
     (void)s;
-    harness_raise(&matrix_notes()->finished);
+    harness_raise(&matrix_seen()->finished);
     return 0;
 }
 
 static void raise_error(struct ostler_server *s, struct ostler_request *r, int error)
 {
     ostler_tcp_server.handle_error(s, r, error);
-    harness_raise(&matrix_notes()->failed);
+    harness_raise(&matrix_seen()->failed);
 }
 
 static const struct ostler_server_class raising = { .handle_error = raise_error };
@@ -317,7 +317,7 @@ static const struct ostler_stream_handler no_handle = { .handle = handle_failing
 
 static void fail_at(int index, const struct ostler_stream_handler *handler, int handled, int finished)
 {
-    struct matrix_row row = matrix_row(index);
+    struct matrix_row row = matrix_row_at(index);
     struct ostler_server_options options = options_of(&row, handler);
     struct harness_server h;
     int client;
@@ -327,12 +327,12 @@ static void fail_at(int index, const struct ostler_stream_handler *handler, int 
     harness_start(&h, &options);
     client = matrix_connect(h.server);
     ck_assert(harness_say(client, "?\n"));
-    ck_assert(harness_wait(&matrix_notes()->failed, 1));
+    ck_assert(harness_wait(&matrix_seen()->failed, 1));
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
-    ck_assert_int_eq(harness_count(&matrix_notes()->failed), 1);
-    ck_assert_int_eq(harness_count(&matrix_notes()->handled), handled);
-    ck_assert_int_eq(harness_count(&matrix_notes()->finished), finished);
+    ck_assert_int_eq(harness_count(&matrix_seen()->failed), 1);
+    ck_assert_int_eq(harness_count(&matrix_seen()->handled), handled);
+    ck_assert_int_eq(harness_count(&matrix_seen()->finished), finished);
     ck_assert(matrix_leave());
 }
 
@@ -355,8 +355,8 @@ static int answer_the_gone(struct ostler_stream *s)
 
     if (error < 0)
         return error;
-    harness_raise(&matrix_notes()->handled);
-    if (!harness_wait(&matrix_notes()->go, 1))
+    harness_raise(&matrix_seen()->handled);
+    if (!harness_wait(&matrix_seen()->go, 1))
         return -ETIMEDOUT;
     return 0;
 }
@@ -365,7 +365,7 @@ static const struct ostler_stream_handler gathering = { .handle = answer_the_gon
 
 START_TEST(a_socket_error_in_the_last_flush_is_swallowed)
 {
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = options_of(&row, &gathering);
     struct harness_server h;
     int client;
@@ -375,12 +375,12 @@ START_TEST(a_socket_error_in_the_last_flush_is_swallowed)
     harness_start(&h, &options);
     client = matrix_connect(h.server);
     ck_assert(harness_say(client, "?\n"));
-    ck_assert(harness_wait(&matrix_notes()->handled, 1));
+    ck_assert(harness_wait(&matrix_seen()->handled, 1));
     setsockopt(client, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1 }, sizeof(struct linger));
     close(client); /* with a reset */
-    harness_raise(&matrix_notes()->go);
+    harness_raise(&matrix_seen()->go);
     ck_assert_int_eq(harness_stop(&h), 0);
-    ck_assert_int_eq(harness_count(&matrix_notes()->failed), 0);
+    ck_assert_int_eq(harness_count(&matrix_seen()->failed), 0);
     ck_assert(matrix_leave());
 }
 END_TEST

@@ -9,7 +9,7 @@
 /* Answer when the test says so; whatever is cut off or told meanwhile. */
 static int answer_late(struct ostler_stream *s)
 {
-    struct matrix_notes *notes = matrix_notes();
+    struct matrix_notes *notes = matrix_seen();
 
     harness_raise(&notes->handled);
     if (!harness_wait(&notes->go, 1))
@@ -57,7 +57,7 @@ static int begin(struct ostler_server **out, const struct ostler_server_options 
     client = matrix_connect(*out);
     ck_assert(harness_say(client, "?\n"));
     ck_assert_int_eq(ostler_server_handle_request(*out), 1);
-    ck_assert(harness_wait(&matrix_notes()->handled, 1));
+    ck_assert(harness_wait(&matrix_seen()->handled, 1));
     return client;
 }
 
@@ -83,7 +83,7 @@ START_TEST(closing_waits_until_its_deadline_and_says_who_still_holds)
     ck_assert_int_eq(harness_log_count(&lines, "error closing: "), 1);
     ck_assert(harness_log_has(&lines, ": its handler still runs\n"));
     ck_assert_int_eq(ostler_server_close(server, 0), -ETIMEDOUT);
-    harness_raise(&matrix_notes()->go);
+    harness_raise(&matrix_seen()->go);
     ck_assert_int_eq(ostler_server_close(server, OSTLER_NEVER), 0);
     ck_assert_uint_eq(ostler_server_active(server), 0);
     ck_assert(harness_expect(client, "late\n")); /* nobody was cut off */
@@ -103,8 +103,8 @@ static void free_at_once(const struct ostler_server_options *options)
     began = harness_now_ms();
     ostler_server_free(server);
     ck_assert_uint_lt(harness_now_ms() - began, 1000 * (uint64_t)harness_slow());
-    ck_assert_int_eq(harness_count(&matrix_notes()->finished), 0);
-    harness_raise(&matrix_notes()->go);
+    ck_assert_int_eq(harness_count(&matrix_seen()->finished), 0);
+    harness_raise(&matrix_seen()->go);
     ck_assert(harness_expect(client, "late\n"));
     if (options->address[0] == 't')
         ck_assert(harness_expect_end(client));
@@ -140,11 +140,11 @@ START_TEST(a_shutdown_does_not_wait_for_daemon_threads)
     harness_start(&h, &options);
     client = matrix_connect(h.server);
     ck_assert(harness_say(client, "?\n"));
-    ck_assert(harness_wait(&matrix_notes()->handled, 1));
+    ck_assert(harness_wait(&matrix_seen()->handled, 1));
     ck_assert_int_eq(ostler_server_shutdown(h.server), 0);
     ck_assert_int_eq(harness_join(&h), 0);
     ck_assert_uint_eq(ostler_server_active(h.server), 1);
-    harness_raise(&matrix_notes()->go);
+    harness_raise(&matrix_seen()->go);
     ck_assert_int_eq(ostler_server_close(h.server, harness_deadline_ms()), 0);
     ck_assert(harness_expect(client, "late\n"));
     harness_free(&h);
@@ -158,7 +158,7 @@ START_TEST(a_hundred_servers_are_freed_while_their_threads_begin)
     int clients[100];
 
     options.daemon_threads = true;
-    harness_raise(&matrix_notes()->go);
+    harness_raise(&matrix_seen()->go);
     for (int i = 0; i < 100; i++) {
         struct ostler_server *server;
 
@@ -210,7 +210,7 @@ static const struct ostler_stream_handler greeting = { .handle = greet };
 
 START_TEST(a_shutdown_before_the_start_wins)
 {
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = { .address = row.address, .stream = &greeting, .mixin = row.mixin };
     struct ostler_server *server;
 
@@ -227,14 +227,14 @@ END_TEST
 static void shut_down_here(struct ostler_server *server)
 {
     ostler_server_shutdown(server);
-    harness_raise(&matrix_notes()->shut);
+    harness_raise(&matrix_seen()->shut);
 }
 
 static const struct ostler_server_class impatient = { .service_actions = shut_down_here };
 
 START_TEST(a_shutdown_on_the_serving_thread_does_not_wait_for_itself)
 {
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = { .address = row.address, .stream = &greeting, .mixin = row.mixin };
     struct harness_server h;
 
@@ -242,7 +242,7 @@ START_TEST(a_shutdown_on_the_serving_thread_does_not_wait_for_itself)
     options.server_class = &impatient;
     options.actions_interval_ms = 5;
     harness_start(&h, &options);
-    ck_assert(harness_wait(&matrix_notes()->shut, 1));
+    ck_assert(harness_wait(&matrix_seen()->shut, 1));
     ck_assert_int_eq(harness_join(&h), 0);
     harness_free(&h);
     ck_assert(matrix_leave());

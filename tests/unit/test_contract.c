@@ -17,13 +17,13 @@ static int line_back(struct ostler_stream *s)
     char line[128];
     ssize_t n = ostler_stream_read_line(s, line, sizeof(line));
 
-    harness_raise(&matrix_notes()->handled);
+    harness_raise(&matrix_seen()->handled);
     return n < 0 ? (int)n : ostler_stream_write(s, line, (size_t)n);
 }
 
 static void note_error(struct ostler_server *server, struct ostler_request *request, int error)
 {
-    struct matrix_notes *notes = matrix_notes();
+    struct matrix_notes *notes = matrix_seen();
 
     ostler_tcp_server.handle_error(server, request, error);
     notes->error = error;
@@ -47,7 +47,7 @@ static struct ostler_server_options options_of(const struct matrix_row *row, con
 
 static void start(struct harness_server *h, int index, const struct ostler_stream_handler *handler)
 {
-    struct matrix_row row = matrix_row(index);
+    struct matrix_row row = matrix_row_at(index);
     struct ostler_server_options options = options_of(&row, handler);
 
     matrix_enter();
@@ -74,7 +74,7 @@ static void serve_three(int index)
     ck_assert_int_eq(ostler_server_fd(h.server, 0), -EBADF);
     ck_assert_uint_eq(ostler_server_active(h.server), 0);
     ck_assert_uint_eq(ostler_server_accepted(h.server), 3);
-    ck_assert_int_eq(harness_count(&matrix_notes()->failed), 0);
+    ck_assert_int_eq(harness_count(&matrix_seen()->failed), 0);
     harness_free(&h);
     ck_assert(matrix_leave());
 }
@@ -87,7 +87,7 @@ END_TEST
 
 START_TEST(the_address_equals_getsockname)
 {
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = options_of(&row, &lines);
     char told[OSTLER_ADDRESS_TEXT], real[OSTLER_ADDRESS_TEXT];
     struct ostler_server *server, *second;
@@ -129,7 +129,7 @@ START_TEST(twenty_servers_shut_down_while_starting_all_leave)
 {
     enum { SERVERS = 20 };
     struct harness_server servers[SERVERS];
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = options_of(&row, &lines);
     char address[32];
 
@@ -150,7 +150,7 @@ END_TEST
 
 START_TEST(a_server_is_closed_without_ever_serving)
 {
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = options_of(&row, &lines);
     struct ostler_server *server;
 
@@ -177,7 +177,7 @@ static const struct ostler_server_class unlucky = { .activate = fail_to_listen }
 
 START_TEST(a_thousand_and_twenty_four_failing_constructors_leak_no_descriptor)
 {
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = options_of(&row, &lines);
     struct ostler_server *server = NULL;
     struct harness_log log;
@@ -201,9 +201,9 @@ END_TEST
 
 static int fail_first(struct ostler_stream *s)
 {
-    if (harness_count(&matrix_notes()->handled) > 0)
+    if (harness_count(&matrix_seen()->handled) > 0)
         return line_back(s);
-    harness_raise(&matrix_notes()->handled);
+    harness_raise(&matrix_seen()->handled);
     return -ENOTRECOVERABLE;
 }
 
@@ -211,9 +211,9 @@ static int exit_first(struct ostler_stream *s)
 {
     const struct ostler_server_options *o = ostler_server_options_of(ostler_stream_server(s));
 
-    if (harness_count(&matrix_notes()->handled) > 0)
+    if (harness_count(&matrix_seen()->handled) > 0)
         return line_back(s);
-    harness_raise(&matrix_notes()->handled);
+    harness_raise(&matrix_seen()->handled);
     if (o->mixin == &ostler_forking)
         _exit(1);
     pthread_exit(NULL);
@@ -228,7 +228,7 @@ static void fail_and_go_on(struct harness_server *h)
     int client = matrix_connect(h->server), second;
 
     ck_assert(harness_say(client, "fail\n"));
-    ck_assert(harness_wait(&matrix_notes()->handled, 1));
+    ck_assert(harness_wait(&matrix_seen()->handled, 1));
     second = matrix_connect(h->server);
     ck_assert(matrix_ask(second, "go on\n", "go on\n"));
     close(client);
@@ -243,11 +243,11 @@ START_TEST(a_failing_handler_is_reported_once_where_it_ran_and_the_server_surviv
     const struct matrix_notes *notes;
 
     start(&h, _i, &failing);
-    notes = matrix_notes();
+    notes = matrix_seen();
     fail_and_go_on(&h);
-    ck_assert_int_eq(harness_count(&matrix_notes()->failed), 1);
+    ck_assert_int_eq(harness_count(&matrix_seen()->failed), 1);
     ck_assert_int_eq(notes->error, -ENOTRECOVERABLE);
-    ck_assert_int_eq(notes->process != getpid(), matrix_row(_i).mixin == &ostler_forking);
+    ck_assert_int_eq(notes->process != getpid(), matrix_row_at(_i).mixin == &ostler_forking);
     ck_assert_int_eq(harness_log_count(&h.log, "request failed"), 1);
     harness_free(&h);
     ck_assert(matrix_leave());
@@ -256,14 +256,14 @@ END_TEST
 
 START_TEST(a_handler_that_exits_is_not_reported_and_the_server_survives)
 {
-    const struct ostler_mixin *mixin = matrix_row(_i).mixin;
+    const struct ostler_mixin *mixin = matrix_row_at(_i).mixin;
     struct harness_server h;
 
     if (mixin != &ostler_threading && mixin != &ostler_forking)
         return; /* it would end the reactor's thread */
     start(&h, _i, &exiting);
     fail_and_go_on(&h);
-    ck_assert_int_eq(harness_count(&matrix_notes()->failed), 0);
+    ck_assert_int_eq(harness_count(&matrix_seen()->failed), 0);
     ck_assert_int_eq(harness_log_count(&h.log, "request failed"), 0);
     harness_free(&h);
     ck_assert(matrix_leave());
@@ -289,9 +289,9 @@ static void be_interruptible(void)
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    matrix_notes()->process = getpid();
-    matrix_notes()->thread = (pid_t)syscall(SYS_gettid);
-    harness_raise(&matrix_notes()->handled);
+    matrix_seen()->process = getpid();
+    matrix_seen()->thread = (pid_t)syscall(SYS_gettid);
+    harness_raise(&matrix_seen()->handled);
 }
 
 static int write_huge(struct ostler_stream *s)
@@ -312,7 +312,7 @@ static const struct ostler_stream_handler huge = { .handle = write_huge };
 
 static size_t read_huge(int client)
 {
-    const struct matrix_notes *notes = matrix_notes();
+    const struct matrix_notes *notes = matrix_seen();
     char *block = malloc(65536);
     size_t all = 0;
     ssize_t n = 1;
@@ -333,21 +333,21 @@ START_TEST(a_write_leaves_at_once_and_signals_cut_none)
     struct sigaction before;
     int client;
 
-    if (matrix_row(_i).type == SOCK_DGRAM)
+    if (matrix_row_at(_i).type == SOCK_DGRAM)
         return; /* one datagram, at the end: see test_datagram.c */
     sigaction(SIGUSR1, NULL, &before);
     start(&h, _i, &huge);
     client = matrix_connect(h.server);
     ck_assert(harness_expect(client, "write data\n"));
     ck_assert(harness_say(client, "ok\n"));
-    ck_assert(harness_wait(&matrix_notes()->handled, 1));
+    ck_assert(harness_wait(&matrix_seen()->handled, 1));
     for (int i = 0; i < 20; i++) /* while nobody reads */
-        ck_assert_int_eq(syscall(SYS_tgkill, matrix_notes()->process, matrix_notes()->thread, SIGUSR1), 0);
+        ck_assert_int_eq(syscall(SYS_tgkill, matrix_seen()->process, matrix_seen()->thread, SIGUSR1), 0);
     ck_assert_uint_eq(read_huge(client), HUGE);
     close(client);
     ostler_server_shutdown(h.server);
     ck_assert_int_eq(harness_join(&h), 0);
-    ck_assert_int_eq(harness_count(&matrix_notes()->failed), 0);
+    ck_assert_int_eq(harness_count(&matrix_seen()->failed), 0);
     harness_free(&h);
     sigaction(SIGUSR1, &before, NULL);
     ck_assert(matrix_leave());
@@ -367,13 +367,13 @@ static bool reject(struct ostler_server *server, const struct ostler_request *re
 static void note_shutdown(struct ostler_server *server, struct ostler_request *request)
 {
     ostler_tcp_server.shutdown_request(server, request);
-    harness_raise(&matrix_notes()->shut);
+    harness_raise(&matrix_seen()->shut);
 }
 
 static void note_close(struct ostler_server *server, struct ostler_request *request)
 {
     ostler_tcp_server.close_request(server, request);
-    harness_raise(&matrix_notes()->closed);
+    harness_raise(&matrix_seen()->closed);
 }
 
 static const struct ostler_server_class rejecting = {
@@ -382,7 +382,7 @@ static const struct ostler_server_class rejecting = {
 
 START_TEST(a_rejected_request_is_shut_down_exactly_once)
 {
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = options_of(&row, &lines);
     struct harness_server h;
     int client;
@@ -392,13 +392,13 @@ START_TEST(a_rejected_request_is_shut_down_exactly_once)
     harness_start(&h, &options);
     client = matrix_connect(h.server);
     ck_assert(harness_say(client, "let me in\n"));
-    ck_assert(harness_wait(&matrix_notes()->shut, 1));
+    ck_assert(harness_wait(&matrix_seen()->shut, 1));
     close(client);
     ostler_server_shutdown(h.server);
     ck_assert_int_eq(harness_join(&h), 0);
-    ck_assert_int_eq(harness_count(&matrix_notes()->shut), 1);
-    ck_assert_int_eq(harness_count(&matrix_notes()->closed), 1);
-    ck_assert_int_eq(harness_count(&matrix_notes()->handled), 0);
+    ck_assert_int_eq(harness_count(&matrix_seen()->shut), 1);
+    ck_assert_int_eq(harness_count(&matrix_seen()->closed), 1);
+    ck_assert_int_eq(harness_count(&matrix_seen()->handled), 0);
     ck_assert_uint_eq(ostler_server_accepted(h.server), 1);
     harness_free(&h);
     ck_assert(matrix_leave());
@@ -407,7 +407,7 @@ END_TEST
 
 START_TEST(after_ten_requests_fewer_than_ten_threads_are_held)
 {
-    struct matrix_row row = matrix_row(_i);
+    struct matrix_row row = matrix_row_at(_i);
     struct ostler_server_options options = options_of(&row, &lines);
     struct ostler_server *server;
     size_t before = harness_threads();
@@ -420,7 +420,7 @@ START_TEST(after_ten_requests_fewer_than_ten_threads_are_held)
 
         ck_assert(harness_say(client, "one\n"));
         ck_assert_int_eq(ostler_server_handle_request(server), 1);
-        ck_assert(harness_wait(&matrix_notes()->handled, i));
+        ck_assert(harness_wait(&matrix_seen()->handled, i));
         ck_assert(harness_expect(client, "one\n"));
         close(client);
     }

@@ -22,7 +22,7 @@ static int echo_line(struct ostler_stream *s)
 static void note_timeout(struct ostler_server *server)
 {
     ostler_tcp_server.handle_timeout(server);
-    harness_raise(&matrix_notes()->timed_out);
+    harness_raise(&matrix_seen()->timed_out);
 }
 
 static const struct ostler_stream_handler echo = { .handle = echo_line };
@@ -30,7 +30,7 @@ static const struct ostler_server_class noting = { .handle_timeout = note_timeou
 
 static struct ostler_server *make(int index)
 {
-    struct matrix_row row = matrix_row(index);
+    struct matrix_row row = matrix_row_at(index);
     struct ostler_server *server;
 
     matrix_enter();
@@ -64,7 +64,7 @@ START_TEST(one_request_is_handled)
     ck_assert(harness_say(second, "second\n"));
     ck_assert_int_eq(ostler_server_handle_request(server), 1);
     ck_assert(harness_expect(second, "second\n"));
-    ck_assert_int_eq(harness_count(&matrix_notes()->timed_out), 0);
+    ck_assert_int_eq(harness_count(&matrix_seen()->timed_out), 0);
     close(first);
     close(second);
     leave(server);
@@ -75,13 +75,13 @@ END_TEST
 static void expect_timeout(struct ostler_server *server, uint64_t ms)
 {
     uint64_t began = harness_now_ms(), took;
-    int before = harness_count(&matrix_notes()->timed_out);
+    int before = harness_count(&matrix_seen()->timed_out);
 
     ck_assert_int_eq(ostler_server_handle_request(server), 0);
     took = harness_now_ms() - began;
     ck_assert_uint_ge(took + 1, ms);
     ck_assert_uint_lt(took, ms + 2000 * (uint64_t)harness_slow());
-    ck_assert_int_eq(harness_count(&matrix_notes()->timed_out), before + 1);
+    ck_assert_int_eq(harness_count(&matrix_seen()->timed_out), before + 1);
 }
 
 static void set_socket_timeout(const struct ostler_server *server, long ms)
@@ -150,14 +150,14 @@ START_TEST(signals_do_not_cut_its_wait_short)
 {
     struct ostler_server *server = make(_i);
     struct sigaction action = { .sa_handler = on_signal }, before;
-    struct pest pest = { .victim = pthread_self(), .go = &matrix_notes()->go };
+    struct pest pest = { .victim = pthread_self(), .go = &matrix_seen()->go };
     pthread_t thread;
 
     sigaction(SIGUSR1, &action, &before);
     ck_assert_int_eq(pthread_create(&thread, NULL, pester, &pest), 0);
     ck_assert_int_eq(ostler_server_set_request_timeout(server, SHORT_MS), 0);
     expect_timeout(server, SHORT_MS);
-    harness_raise(&matrix_notes()->go);
+    harness_raise(&matrix_seen()->go);
     pthread_join(thread, NULL);
     sigaction(SIGUSR1, &before, NULL);
     leave(server);
