@@ -32,7 +32,8 @@ struct ostler_stream_handler;
  *  service_actions and close are called once.
  *
  *  Thread of all slots: the reactor's, but for finish_request and handle_error, which
- *  run where the handler runs; in a child, shutdown_request does so too. Called in the order in which they stand here. */
+ *  run where the handler runs; in a child, shutdown_request does so too. Called in the order
+ *  in which they stand here. */
 struct ostler_server_class {
     const char *name;
     const struct ostler_server_class *super;
@@ -162,11 +163,12 @@ OSTLER_API int ostler_server_start(struct ostler_server *server);
 
 /** Stop gracefully, without waiting for it: the listeners close and every
  *  connection's input ends with what has arrived, so that handlers answer that and
- *  leave; datagrams that have been received are answered. Connections from ostler_conn_connect() go on until all accepted ones have
- *  ended, and are then treated alike. What is left after stop_timeout_ms is cut off (SHUT_RDWR), and its reads
- *  and writes fail with -ECANCELED. What still runs a quarter of a second later is
- *  named in the log; a child is killed, and with a thread the server counts as stopped,
- *  with -ETIMEDOUT. */
+ *  leave; datagrams that have been received are answered. Connections from
+ *  ostler_conn_connect() go on until all accepted ones have ended, and are then treated
+ *  alike. What is left after stop_timeout_ms is cut off (SHUT_RDWR), and its reads and
+ *  writes fail with -ECANCELED. What still runs a quarter of a second later is named in
+ *  the log; a child is killed, and with a thread the server counts as stopped, with
+ *  -ETIMEDOUT. */
 OSTLER_API int ostler_server_stop(struct ostler_server *server);
 
 /** Cut off at once what a graceful stop would wait for. */

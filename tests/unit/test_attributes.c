@@ -20,7 +20,8 @@ static int echo_line(struct ostler_stream *s)
 
 static const struct ostler_stream_handler echo = { .handle = echo_line };
 
-static struct ostler_server_options options_of(const struct matrix_row *row, const struct ostler_stream_handler *handler)
+static struct ostler_server_options options_of(const struct matrix_row *row,
+                                               const struct ostler_stream_handler *handler)
 {
     return (struct ostler_server_options){
         .name = row->word, .address = row->address, .stream = handler, .mixin = row->mixin

@@ -34,7 +34,8 @@ static void note_error(struct ostler_server *server, struct ostler_request *requ
 static const struct ostler_stream_handler lines = { .handle = line_back };
 static const struct ostler_server_class noting = { .handle_error = note_error };
 
-static struct ostler_server_options options_of(const struct matrix_row *row, const struct ostler_stream_handler *handler)
+static struct ostler_server_options options_of(const struct matrix_row *row,
+                                               const struct ostler_stream_handler *handler)
 {
     return (struct ostler_server_options){
         .name = row->word,
