@@ -123,6 +123,7 @@ struct ostler_server_options {
     bool no_block_on_close;   /* threading, forking: neither a stop nor ostler_server_free() waits for
                                  handlers, which go on; see there */
     bool daemon_threads;      /* threading: the same */
+    bool no_bind_and_activate; /* leave that to ostler_server_bind() and _activate() */
     bool skip_missing;        /* an address that this machine does not have is a warning,
                                  as long as another one could be bound */
 };
@@ -142,6 +143,12 @@ struct ostler_server_options {
 OSTLER_API int ostler_server_new(struct ostler_server **out, const struct ostler_server_options *options,
                                  struct ostler_reactor *reactor);
 
+/** With no_bind_and_activate: bind, then listen, by the slots of the class. 0 or -errno: then it
+ *  can only be freed. -EALREADY: it is done; -EDESTADDRREQ: it is not bound (also of start,
+ *  serve_forever and handle_request before both are done); -ESHUTDOWN: it has stopped. */
+OSTLER_API int ostler_server_bind(struct ostler_server *server);
+OSTLER_API int ostler_server_activate(struct ostler_server *server);
+
 /** Close it, as ostler_server_stop() does, and wait until every request has ended, however long
  *  that takes, at most timeout_ms (OSTLER_NEVER: no limit); nobody is cut off. Meanwhile the
  *  reactor runs. 0; -ETIMEDOUT: some still run, who are named in the log, and listed by
@@ -152,8 +159,9 @@ OSTLER_API int ostler_server_close(struct ostler_server *server, long timeout_ms
 /** Close and free it. What still runs is ended as when a stop's time has run out,
  *  and this waits until it has ended. With no_block_on_close or daemon_threads handlers that
  *  run are neither cut off nor waited for: a thread of the library's keeps the server
- *  and its reactor until the last of them has ended, and what the options pointed to
- *  (.user, .log, tables) must stay as long. When the process ends, so do they. Not from a handler or callback of this
+ *  and its reactor until the last of them has ended. Nothing tells when: what the options
+ *  pointed to (.user, .log, tables) must stay as long as the process, with whose end they
+ *  end. Not from a handler or callback of this
  *  server, nor from anything else on the reactor while an inline handler of this
  *  server waits (stop it first). NULL is fine. */
 OSTLER_API void ostler_server_free(struct ostler_server *server);

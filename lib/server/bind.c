@@ -136,6 +136,42 @@ int ost_activate_server(struct ostler_server *s)
     return 0;
 }
 
+/* May it be bound, or activated, now? */
+static int check_new(const struct ostler_server *s, bool done)
+{
+    if (!s)
+        return -EINVAL;
+    if (s->state != OST_SERVER_NEW)
+        return -ESHUTDOWN;
+    return done ? -EALREADY : 0;
+}
+
+int ostler_server_bind(struct ostler_server *s)
+{
+    int error = check_new(s, s && s->bound);
+
+    if (error < 0)
+        return error;
+    s->bound = true;
+    error = s->class->bind(s);
+    return error < 0 ? error : 0;
+}
+
+int ostler_server_activate(struct ostler_server *s)
+{
+    int error = check_new(s, s && s->active);
+
+    if (error == 0 && !s->bound)
+        error = -EDESTADDRREQ;
+    if (error < 0)
+        return error;
+    error = s->class->activate(s);
+    for (size_t i = 0; error == 0 && i < s->listener_count; i++)
+        s->listeners[i].borrowed = false;
+    s->active = error == 0;
+    return error;
+}
+
 void ost_close_server(struct ostler_server *s)
 {
     for (size_t i = 0; i < s->listener_count; i++)

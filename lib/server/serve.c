@@ -19,7 +19,7 @@ static void log_listening(const struct ostler_server *s)
 static int begin_serving(struct ostler_server *s)
 {
     pthread_mutex_lock(&s->lock);
-    s->serving = !s->shutdown;
+    s->serving = !atomic_load(&s->shutdown);
     pthread_mutex_unlock(&s->lock);
     return s->serving ? 0 : -ESHUTDOWN;
 }
@@ -41,6 +41,8 @@ int ostler_server_start(struct ostler_server *s)
         return -EINVAL;
     if (s->state != OST_SERVER_NEW)
         return s->state == OST_SERVER_SERVING ? -EALREADY : -ESHUTDOWN;
+    if (!s->active)
+        return -EDESTADDRREQ;
     if (s->owner.reactor->stop_heeded > OST_RUN || begin_serving(s) < 0)
         return -ESHUTDOWN;
     s->state = OST_SERVER_SERVING;
@@ -94,7 +96,7 @@ int ostler_server_shutdown(struct ostler_server *s)
     if (ost_reactor_is_disowned(s->owner.reactor))
         return -EPERM;
     pthread_mutex_lock(&s->lock);
-    s->shutdown = true;
+    atomic_store(&s->shutdown, true);
     if (s->serving && !s->stop_posted) {
         s->stop_posted = true;
         ost_reactor_post_job(s->owner.reactor, &s->stop_job);
@@ -174,6 +176,8 @@ int ostler_server_handle_request(struct ostler_server *s)
         return -EINVAL;
     if (s->owner.reactor->running || s->state == OST_SERVER_SERVING)
         return -EBUSY;
+    if (s->state == OST_SERVER_NEW && !s->active)
+        return -EDESTADDRREQ;
     if (s->state != OST_SERVER_NEW || begin_serving(s) < 0)
         return -ESHUTDOWN;
     s->in_forever = true;

@@ -27,6 +27,8 @@ static bool defers(const struct ostler_server *s)
 
 static bool takes_requests(const struct ostler_server *s)
 {
+    if (atomic_load_explicit(&s->shutdown, memory_order_relaxed))
+        return false;
     return s->state == OST_SERVER_SERVING || (s->one && !s->taken);
 }
 
@@ -293,12 +295,10 @@ static int open_server(struct ostler_server *s, const struct ostler_server_optio
         s->class = &s->owner.classes[s->listeners[0].address.kind];
         error = open_mixin(s);
     }
-    if (error == 0)
-        error = s->class->bind(s);
-    if (error == 0)
-        error = s->class->activate(s);
-    for (size_t i = 0; error == 0 && i < s->listener_count; i++)
-        s->listeners[i].borrowed = false;
+    if (error == 0 && !options->no_bind_and_activate)
+        error = ostler_server_bind(s);
+    if (error == 0 && !options->no_bind_and_activate)
+        error = ostler_server_activate(s);
     /* Pointers of the caller's that need not live on. */
     s->owner.options.address = NULL;
     s->owner.options.addresses = NULL;

@@ -59,7 +59,8 @@ struct ostler_server {
     bool serving;     /* a shutdown has something to wait for (lock) */
     unsigned waiters; /* threads in ostler_server_shutdown() (lock) */
     bool stop_posted; /* (lock) */
-    bool shutdown;    /* it was asked for (lock) */
+    atomic_bool shutdown; /* it was asked for */
+    bool bound, active; /* see ostler_server_bind() */
     bool in_forever;  /* ostler_server_serve_forever() runs */
     struct ost_job stop_job;
     struct ost_throttle errors;

@@ -55,6 +55,8 @@ START_TEST(a_server_that_is_null)
     const struct call calls[] = {
         REFUSED(ostler_server_new(NULL, &fine, NULL)),
         REFUSED(ostler_server_new(&out, NULL, NULL)),
+        REFUSED(ostler_server_bind(NULL)),
+        REFUSED(ostler_server_activate(NULL)),
         REFUSED(ostler_server_start(NULL)),
         REFUSED(ostler_server_stop(NULL)),
         REFUSED(ostler_server_abort(NULL)),

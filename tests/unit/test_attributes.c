@@ -281,6 +281,78 @@ START_TEST(every_hook_is_called_in_the_documented_order)
 }
 END_TEST
 
+START_TEST(binding_and_activating_may_be_left_to_the_caller)
+{
+    struct matrix_row row = matrix_row_at(_i);
+    struct ostler_server_options options = options_of(&row, &echo);
+    struct ostler_server *server;
+    int client;
+
+    matrix_enter();
+    trace = harness_share(sizeof(*trace));
+    base = row.server_class;
+    options.server_class = &traced;
+    options.no_bind_and_activate = true;
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    ck_assert_str_eq(trace->text, "");
+    ck_assert_int_eq(ostler_server_fd(server, 0), -EINVAL);
+    ck_assert_int_eq(ostler_server_activate(server), -EDESTADDRREQ);
+    ck_assert_int_eq(ostler_server_start(server), -EDESTADDRREQ);
+    ck_assert_int_eq(ostler_server_handle_request(server), -EDESTADDRREQ);
+    ck_assert_int_eq(ostler_server_serve_forever(server), -EDESTADDRREQ);
+    ck_assert_int_eq(ostler_server_bind(server), 0);
+    ck_assert_int_eq(ostler_server_bind(server), -EALREADY);
+    ck_assert_int_ge(ostler_server_fd(server, 0), 0);
+    ck_assert_int_eq(ostler_server_activate(server), 0);
+    ck_assert_int_eq(ostler_server_activate(server), -EALREADY);
+    client = matrix_connect(server);
+    ck_assert(harness_say(client, "hello\n"));
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert(harness_expect(client, "hello\n"));
+    close(client);
+    ck_assert_int_eq(ostler_server_close(server, harness_deadline_ms()), 0);
+    ck_assert_int_eq(ostler_server_bind(server), -ESHUTDOWN);
+    ck_assert_int_eq(ostler_server_activate(server), -ESHUTDOWN);
+    ostler_server_free(server);
+    ck_assert_msg(strncmp(trace->text, "bagvpf", 6) == 0, "%s", trace->text);
+    harness_unshare(trace, sizeof(*trace));
+    ck_assert(matrix_leave());
+}
+END_TEST
+
+/* The first two calls fail. */
+static int get_at_last(struct ostler_server *s, int listener, struct ostler_address *peer)
+{
+    static const int errors[] = { -ECONNABORTED, -EIO };
+    int i = atomic_fetch_add(&trace->count, 1);
+
+    return i < 2 ? errors[i] : base->get_request(s, listener, peer);
+}
+
+static const struct ostler_server_class slow_to_get = { .get_request = get_at_last, .handle_error = on_error };
+
+START_TEST(get_request_failing_is_no_error_of_the_server)
+{
+    struct matrix_row row = matrix_row_at(_i);
+    struct ostler_server_options options = options_of(&row, &echo);
+    struct harness_server h;
+    int client;
+
+    matrix_enter();
+    trace = harness_share(sizeof(*trace));
+    base = row.server_class;
+    options.server_class = &slow_to_get;
+    harness_start(&h, &options);
+    client = matrix_connect(h.server);
+    ck_assert(matrix_ask(client, "hello\n", "hello\n"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_str_eq(trace->text, "");
+    harness_unshare(trace, sizeof(*trace));
+    ck_assert(matrix_leave());
+}
+END_TEST
+
 /* ---- setup, handle, finish ---- */
 
 static int setup_failing(struct ostler_stream *s)
@@ -397,6 +469,8 @@ int main(void)
     tcase_add_loop_test(tc, verify_request_sees_a_datagrams_bytes, 0, MATRIX);
     tc = harness_case(suite, "hooks");
     tcase_add_loop_test(tc, every_hook_is_called_in_the_documented_order, 0, MATRIX);
+    tcase_add_loop_test(tc, get_request_failing_is_no_error_of_the_server, 0, MATRIX);
+    tcase_add_loop_test(tc, binding_and_activating_may_be_left_to_the_caller, 0, MATRIX);
     tc = harness_case(suite, "handlers");
     tcase_add_loop_test(tc, when_setup_fails_neither_handle_nor_finish_is_called, 0, MATRIX);
     tcase_add_loop_test(tc, when_handle_fails_finish_is_called, 0, MATRIX);

@@ -33,18 +33,20 @@ static const struct {
 
 enum { APART = sizeof(apart) / sizeof(apart[0]) };
 
-static struct harness_log lines; /* it must outlast what nobody waits for */
+/* Each test has a log of its own, for ever: nothing tells when what nobody waits for has
+ * written its last line. */
+static struct harness_log logs[2 * KINDS * MIXINS], *lines = logs;
 
 static struct ostler_server_options options_of(int index)
 {
     matrix_enter();
-    harness_log_init(&lines);
+    harness_log_init(++lines);
     return (struct ostler_server_options){
         .name = "closing",
         .address = apart[index].address,
         .stream = &late,
         .mixin = apart[index].mixin,
-        .log = &lines.log,
+        .log = &lines->log,
     };
 }
 
@@ -64,8 +66,7 @@ static int begin(struct ostler_server **out, const struct ostler_server_options 
 static void leave(int client)
 {
     close(client);
-    ck_assert(harness_settle(0)); /* what was not waited for still writes to the log */
-    harness_log_fini(&lines);
+    ck_assert(harness_settle(0));
     ck_assert(matrix_leave());
 }
 
@@ -80,8 +81,8 @@ START_TEST(closing_waits_until_its_deadline_and_says_who_still_holds)
     ck_assert_int_eq(ostler_server_close(server, 60), -ETIMEDOUT);
     ck_assert_uint_ge(harness_now_ms() - began, 60);
     ck_assert_uint_eq(ostler_server_active(server), 1);
-    ck_assert_int_eq(harness_log_count(&lines, "error closing: "), 1);
-    ck_assert(harness_log_has(&lines, ": its handler still runs\n"));
+    ck_assert_int_eq(harness_log_count(lines, "error closing: "), 1);
+    ck_assert(harness_log_has(lines, ": its handler still runs\n"));
     ck_assert_int_eq(ostler_server_close(server, 0), -ETIMEDOUT);
     harness_raise(&matrix_seen()->go);
     ck_assert_int_eq(ostler_server_close(server, OSTLER_NEVER), 0);
@@ -184,16 +185,16 @@ START_TEST(not_to_wait_is_for_mixins_that_can_and_a_reactor_of_ones_own)
 
     options.daemon_threads = true;
     ck_assert_int_eq(ostler_server_new(&server, &options, NULL), -EINVAL);
-    ck_assert(harness_log_has(&lines, ".daemon_threads is for the mix-in threading"));
+    ck_assert(harness_log_has(lines, ".daemon_threads is for the mix-in threading"));
     options.daemon_threads = false;
     options.no_block_on_close = true;
     options.mixin = &ostler_fibers;
     ck_assert_int_eq(ostler_server_new(&server, &options, NULL), -EINVAL);
-    ck_assert(harness_log_has(&lines, ".no_block_on_close is for the mix-ins threading and forking"));
+    ck_assert(harness_log_has(lines, ".no_block_on_close is for the mix-ins threading and forking"));
     options.mixin = &ostler_threading;
-    ck_assert_int_eq(ostler_reactor_new(&reactor, &lines.log), 0);
+    ck_assert_int_eq(ostler_reactor_new(&reactor, &lines->log), 0);
     ck_assert_int_eq(ostler_server_new(&server, &options, reactor), -EINVAL);
-    ck_assert(harness_log_has(&lines, "are for servers with a reactor of their own"));
+    ck_assert(harness_log_has(lines, "are for servers with a reactor of their own"));
     ostler_reactor_free(reactor);
     leave(-1);
 }
@@ -249,6 +250,43 @@ START_TEST(a_shutdown_on_the_serving_thread_does_not_wait_for_itself)
 }
 END_TEST
 
+enum { CROWD = 50 };
+
+/* With a crowd before the door: shut down. */
+static void shut_down_before_a_crowd(struct ostler_server *server)
+{
+    static int crowd[CROWD];
+
+    if (harness_count(&matrix_seen()->shut) > 0)
+        return;
+    for (int i = 0; i < CROWD; i++)
+        crowd[i] = matrix_connect(server);
+    ostler_server_shutdown(server);
+    for (int i = 0; i < CROWD; i++)
+        close(crowd[i]);
+    harness_raise(&matrix_seen()->shut);
+}
+
+static const struct ostler_server_class crowded = { .service_actions = shut_down_before_a_crowd };
+
+START_TEST(nothing_is_accepted_once_shutdown_was_asked_for)
+{
+    struct matrix_row row = matrix_row_at(_i);
+    struct ostler_server_options options = { .address = row.address, .stream = &greeting, .mixin = row.mixin };
+    struct harness_server h;
+
+    matrix_enter();
+    options.server_class = &crowded;
+    options.actions_interval_ms = 5;
+    harness_start(&h, &options);
+    ck_assert(harness_wait(&matrix_seen()->shut, 1));
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_uint_eq(ostler_server_accepted(h.server), 0);
+    harness_free(&h);
+    ck_assert(matrix_leave());
+}
+END_TEST
+
 START_TEST(bad_arguments_are_refused)
 {
     struct ostler_server_options options = { .address = "tcp:127.0.0.1:0", .stream = &greeting };
@@ -276,6 +314,7 @@ int main(void)
     tcase_add_test(tc, bad_arguments_are_refused);
     tc = harness_case(suite, "shutdown");
     tcase_add_loop_test(tc, a_shutdown_before_the_start_wins, 0, MATRIX);
+    tcase_add_loop_test(tc, nothing_is_accepted_once_shutdown_was_asked_for, 0, MATRIX);
     tcase_add_loop_test(tc, a_shutdown_on_the_serving_thread_does_not_wait_for_itself, 0, MATRIX);
     return harness_main(suite);
 }
