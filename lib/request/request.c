@@ -177,10 +177,10 @@ void ost_request_cancel(struct ostler_request *r)
 
 void ost_request_blame(struct ostler_request *r, enum ostler_close_reason reason, int error)
 {
-    if (r->reason != OSTLER_CLOSE_NONE)
-        return;
-    r->reason = (unsigned char)reason;
-    r->error = error;
+    unsigned char none = OSTLER_CLOSE_NONE;
+
+    if (atomic_compare_exchange_strong(&r->reason, &none, (unsigned char)reason))
+        r->error = error;
 }
 
 enum ostler_close_reason ost_request_reason(int error)

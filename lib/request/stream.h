@@ -102,8 +102,9 @@ void ost_stream_stop(struct ostler_request *request);
 /* Let whatever it waits for fail. */
 void ost_stream_cancel(struct ostler_request *request);
 
-/* Free the buffers, once the handler has ended. */
+/* Free the buffers, once the handler has ended; or only close what woke it in a thread. */
 void ost_stream_fini(struct ost_stream *stream);
+void ost_stream_close_wake(struct ost_stream *stream);
 
 static inline struct ost_stream *ost_stream_inside(const struct ostler_stream *stream)
 {

@@ -182,7 +182,6 @@ static void park(struct ost_stream *s, struct ost_waiter *w)
 
     s->waiting = w;
     ost_stream_note_wait(s, ost_reactor_now(s->request.owner->reactor));
-    ost_request_set_current(NULL);
     while (!w->over)
         s->parker->park(s);
     ost_request_set_current(&s->request);
@@ -318,7 +317,7 @@ int ost_waiter_init(struct ost_waiter *w, bool alone)
     if (!r)
         return alone && !ost_reactor_running() ? 0 : open_own(w);
     w->stream = OST_CONTAINER(r, struct ost_stream, request);
-    if (alone || w->stream->parker || r->relay)
+    if (alone || w->stream->parker)
         return 0;
     w->fd = open_wake(w->stream);
     return w->fd < 0 ? w->fd : 0;
@@ -344,7 +343,7 @@ int ost_waiter_wait(struct ost_waiter *w, struct ost_need *needs, size_t n, uint
 int ost_wait(struct ost_stream *s, unsigned what, uint64_t due)
 {
     struct ost_waiter w = { .stream = s, .fd = -1 };
-    struct ost_need need = { .ready = 0 };
+    struct ost_need need; /* much of it is for others */
     int error;
 
     if (!s->parker && !what)
@@ -377,10 +376,10 @@ void ost_stream_cancel(struct ostler_request *r)
     struct ost_stream *s = OST_CONTAINER(r, struct ost_stream, request);
     int wake = atomic_load(&s->wake) - 1;
 
-    ost_unpark(s, -ECANCELED);
-    end(s->waiting, -ECANCELED);
     if (wake >= 0)
         eventfd_write(wake, 1);
     if (r->relay)
         ost_nudge(r);
+    end(s->waiting, -ECANCELED);
+    ost_unpark(s, -ECANCELED); /* it may be gone then */
 }
