@@ -210,8 +210,8 @@ START_TEST(a_name_that_is_old_names_nothing)
     ck_assert_int_eq(ostler_request_cancel((struct ostler_request_ref){ NULL, 1 }), -EINVAL);
     ck_assert_int_eq(ostler_request_cancel((struct ostler_request_ref){ old.reactor, 0 }), -EINVAL);
     ck_assert_uint_eq(ostler_request_id(NULL).serial, 0);
+    ck_assert(!harness_log_has(&stage.h.log, cancelled_text));
     ck_assert_int_eq(stage_close(&stage), 0);
-    ck_assert(!harness_log_has(&stage.h.log, "x"));
 }
 END_TEST
 
@@ -464,6 +464,8 @@ static const struct ostler_conn_handler evented = { .on_open = on_open, .on_clos
 START_TEST(an_evented_one)
 {
     struct harness_server h;
+    char buffer[4096];
+    ssize_t n;
     int client;
 
     opened = closed = (struct harness_event)HARNESS_EVENT;
@@ -476,7 +478,9 @@ START_TEST(an_evented_one)
     ck_assert(harness_wait(&closed, 1));
     ck_assert_int_eq(close_reason, OSTLER_CLOSE_CANCELLED);
     ck_assert_int_eq(close_error, -ECANCELED);
-    ck_assert(_i ? harness_expect_reset(client) : harness_expect_end(client));
+    while ((n = harness_receive_once(client, buffer, sizeof(buffer))) > 0)
+        continue;
+    ck_assert_int_eq(n, _i ? -ECONNRESET : 0);
     ck_assert(harness_log_wait(&h.log, cancelled_text));
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
@@ -505,8 +509,8 @@ static int be_short(struct ostler_stream *s)
     pthread_mutex_unlock(&aim.lock);
     n = ostler_stream_read(s, &byte, 1);
     if (n > 0)
-        n = ostler_sleep_ms(byte % 2);
-    return n < 0 ? (int)n : byte % 4 ? ostler_stream_write(s, &byte, 1) : OSTLER_PARK;
+        n = ostler_sleep_ms(byte & 1);
+    return n < 0 ? (int)n : byte & 3 ? ostler_stream_write(s, &byte, 1) : OSTLER_PARK;
 }
 
 static const struct ostler_stream_handler is_short = { .handle = be_short };
@@ -558,8 +562,10 @@ START_TEST(it_may_end_at_the_same_moment)
     pthread_mutex_unlock(&aim.lock);
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
-    ck_assert_int_eq(harness_stop(&h), 0);
-    ck_assert(!harness_log_has(&h.log, "error "));
+    ostler_server_shutdown(h.server);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_msg(!harness_log_has(&h.log, "error "), "%.200s", strstr(h.log.text, "error "));
+    harness_free(&h);
 }
 END_TEST
 

@@ -229,10 +229,11 @@ static int wait_for_pipes(struct actor *self)
     waits[4] = (struct ostler_wait){ .fd = -1 };
     harness_raise(&self->noted);
     for (int k = 0; k < 2; k++) {
-        int at = k == 0 ? PIPES - 1 : 0, expected = k == 0 ? 1 : 2;
+        int at = k == 0 ? PIPES - 1 : 0, expected = k == 0 ? 1 : 2; /* one of the two is told, or both */
 
         n = ostler_wait_any(waits, PIPES + 1, OSTLER_NEVER);
-        if (n < 1 || n > expected || waits[at].ready != OSTLER_READ || read(waits[at].fd, &byte, 1) != 1)
+        if (n < 1 || n > expected || (waits[at].ready | waits[at == 0 ? PIPES : at].ready) != OSTLER_READ ||
+            read(waits[at].fd, &byte, 1) != 1)
             return -EBADMSG;
         harness_raise(&self->noted);
     }
