@@ -46,11 +46,9 @@ bool ost_request_is_stopped(const struct ostler_request *r)
     return r->relay && ost_relay_is_stopped(r->relay, NULL);
 }
 
-bool ost_request_is_cancelled(const struct ostler_request *r)
+bool ost_request_is_cancelled_afar(const struct ostler_request *r)
 {
-    if (atomic_load(&r->cancelled))
-        return true;
-    return r->relay && ost_relay_is_cancelled(r->relay);
+    return ost_relay_is_cancelled(r->relay);
 }
 
 /* In a child: take over what the parent has told. */

@@ -134,7 +134,12 @@ void ost_request_stop(struct ostler_request *request);
 void ost_request_cancel(struct ostler_request *request);
 
 /* Did everything end for it? Thread: any that it runs on, a child's too. */
-bool ost_request_is_cancelled(const struct ostler_request *request);
+bool ost_request_is_cancelled_afar(const struct ostler_request *request); /* in a child: by the parent */
+
+static inline bool ost_request_is_cancelled(const struct ostler_request *request)
+{
+    return atomic_load(&request->cancelled) || (request->relay && ost_request_is_cancelled_afar(request));
+}
 
 /* Was it told to stop? Thread: any that it runs on, a child's too. */
 bool ost_request_is_stopped(const struct ostler_request *request);

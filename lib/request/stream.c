@@ -33,7 +33,6 @@ int ost_stream_new(struct ostler_request **out, struct ost_owner *owner, int fd,
     s->deadline = ost_clock_after(ost_reactor_refresh(owner->reactor), owner->options.deadline_ms);
     s->out_size = handler->output_buffer;
     s->channel = &ost_socket_channel;
-    ost_list_init(&s->needs);
     s->request.name = ost_name_add(owner->reactor, *out); /* now: its thread may ask, which must not add one */
     return 0;
 }

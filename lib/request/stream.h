@@ -43,7 +43,6 @@ struct ost_stream {
     const struct ost_parker *parker;
     void *host;               /* the mix-in's: the fiber, or the child */
     struct ost_waiter *waiting; /* on the reactor; NULL: it runs */
-    struct ost_list needs;    /* struct ost_need, of those that wait for its connection there */
     atomic_int wake;          /* in a thread: the eventfd that ends its waits, plus one; 0: none yet */
     pid_t child;              /* that runs it, in the parent; 0: none */
     _Atomic(const char *) place; /* of the call in which it waits, or last did: see ost_here() */
