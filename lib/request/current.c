@@ -2,14 +2,14 @@
 
 #include <ostler/here.h>
 
-_Thread_local struct ost_present ost_present;
+_Thread_local struct ost_present ost_present __attribute__((tls_model("initial-exec")));
 
 struct ostler_request *ostler_request_current(void)
 {
-    return ost_present.request;
+    return ost_request_current();
 }
 
 void ostler_here(const char *place)
 {
-    ost_present.place = place;
+    ost_set_here(place);
 }

@@ -31,4 +31,9 @@ static inline const char *ost_here(void)
     return ost_present.place;
 }
 
+static inline void ost_set_here(const char *place)
+{
+    ost_present.place = place;
+}
+
 #endif

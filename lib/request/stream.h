@@ -2,6 +2,7 @@
 #ifndef OST_REQUEST_STREAM_H
 #define OST_REQUEST_STREAM_H
 
+#include <errno.h>
 #include <stdalign.h>
 #include <stddef.h>
 
@@ -79,7 +80,12 @@ void ost_packet_silence(struct ost_packet *packet);
 
 /* 0, or why its handler may do nothing any more: -ECANCELED, or -ETIMEDOUT past the deadline. Thread:
  * the handler's. */
-int ost_stream_check(const struct ost_stream *stream);
+static inline int ost_stream_check(const struct ost_stream *s)
+{
+    if (ost_request_is_cancelled(&s->request))
+        return -ECANCELED;
+    return s->deadline != OST_NEVER && ost_clock_ms() >= s->deadline ? -ETIMEDOUT : 0;
+}
 
 /* Send what is gathered. */
 int ost_stream_flush(struct ost_stream *stream);

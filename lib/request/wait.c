@@ -197,7 +197,7 @@ static void park(struct ost_stream *s, struct ost_waiter *w)
     ost_stream_note_run(s);
     s->waiting = NULL;
     s->burst = 0;
-    ostler_here(place);
+    ost_set_here(place);
 }
 
 /* Wait for what w wants of its own stream, for somebody who wakes it, or due. */
@@ -380,14 +380,19 @@ static int wait_alone(struct ost_stream *s, unsigned what, uint64_t due)
     return error == -ETIMEDOUT && !what ? 0 : error;
 }
 
-int ost_wait(struct ost_stream *s, unsigned what, uint64_t due)
+static int wait_alone_in_kernel(struct ost_stream *s, unsigned what, uint64_t due)
 {
     struct ost_waiter w = { .stream = s, .fd = -1 };
     struct ost_need need = { .fd = s->request.watch.fd, .what = what };
 
+    return wait_in_kernel(&w, &need, 1, earlier(due, s->deadline));
+}
+
+int ost_wait(struct ost_stream *s, unsigned what, uint64_t due)
+{
     if (s->parker)
         return wait_alone(s, what, due);
-    return what ? wait_in_kernel(&w, &need, 1, earlier(due, s->deadline)) : 0;
+    return what ? wait_alone_in_kernel(s, what, due) : 0;
 }
 
 /* In a thread the wait ends only when the socket's input does. There is a price: once
