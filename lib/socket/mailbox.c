@@ -155,21 +155,27 @@ void ost_mailbox_leave(struct ostler_mailbox *m, struct ost_visit *visit)
     pthread_mutex_unlock(&m->lock);
 }
 
-/* 0, or why nothing may be done. Who must not wait gives no turn either: he may hold a lock. */
-static int begin(const struct ostler_mailbox *m, long timeout_ms)
+/* 0, or why the caller may not wait. */
+static int begin_to_wait(void)
 {
     struct ostler_request *r = ost_request_current();
+    int error;
+
+    if (!r)
+        return ost_reactor_running() ? -EDEADLK : 0;
+    error = ost_stream_check(OST_CONTAINER(r, struct ost_stream, request));
+    return error < 0 ? error : ost_give_turn();
+}
+
+/* 0, or why nothing may be done. Who must not wait gives no turn either, for he may hold a lock; and
+ * at his end, whatever its cause, he may still tell others. */
+static int begin(const struct ostler_mailbox *m, long timeout_ms)
+{
     int error = ost_mailbox_check(m);
 
     if (error == 0 && timeout_ms < OSTLER_NEVER)
         error = -EINVAL;
-    if (error == 0 && timeout_ms != 0 && !r && ost_reactor_running())
-        error = -EDEADLK;
-    if (error == 0 && timeout_ms != 0)
-        error = ost_give_turn();
-    if (error == 0 && r)
-        error = ost_stream_check(OST_CONTAINER(r, struct ost_stream, request));
-    return error;
+    return error == 0 && timeout_ms != 0 ? begin_to_wait() : error;
 }
 
 /* What somebody comes for. */

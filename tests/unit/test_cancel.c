@@ -127,10 +127,12 @@ static int try_everything(struct actor *self)
     if (ostler_stream_socket(&socket, self->stream) != 0 || ostler_socket_recv(socket, &byte, 1, 0) != -ECANCELED ||
         ostler_socket_send(socket, "x", 1, 0) != -ECANCELED)
         return -EBADMSG;
-    if (self->stage->way != FORKING && (ostler_mailbox_send(self->arg, "x", 1, 0) != -ECANCELED ||
-                                        ostler_mailbox_receive(self->arg, &byte, 1, 0) != -ECANCELED))
+    if (self->stage->way == FORKING)
+        return 0;
+    if (ostler_mailbox_send(self->arg, "x", 1, 1) != -ECANCELED ||
+        ostler_mailbox_receive(self->arg, &byte, 1, OSTLER_NEVER) != -ECANCELED)
         return -EBADMSG;
-    return 0;
+    return ostler_mailbox_send(self->arg, "x", 1, 0); /* to say good-bye */
 }
 
 START_TEST(nothing_works_from_then_on)
