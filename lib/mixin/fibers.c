@@ -159,13 +159,15 @@ static void mark(struct berth *b)
 }
 
 /* Let the fiber run until it waits for something, or its request is over. One that ends
- * another's wait is itself the resumer. */
+ * another's wait is itself the resumer, and goes on as itself. */
 static void resume(struct berth *b)
 {
     struct ost_overflow *overflow = &b->fibers->overflow;
     uintptr_t outer = ost_overflow_watch(overflow, ost_fiber_bottom(b->fiber));
+    struct ostler_request *current = ost_request_current();
 
     ost_fiber_resume(b->fiber);
+    ost_request_set_current(current);
     ost_overflow_watch(overflow, outer);
     mark(b);
     if (ost_fiber_is_done(b->fiber))

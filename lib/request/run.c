@@ -88,6 +88,7 @@ static void park_inline(struct ost_stream *s)
 {
     struct ostler_reactor *reactor = s->request.owner->reactor;
 
+    ost_request_set_current(NULL);
     if (ost_reactor_turn(reactor) < 0)
         ost_request_cancel(&s->request);
 }
