@@ -36,6 +36,9 @@ int ost_socket_shutdown(int fd, int how);
 ssize_t ost_socket_receive_message(int fd, struct msghdr *message, int flags);
 ssize_t ost_socket_send_message(int fd, const struct msghdr *message, int flags);
 
+/* sendfile(2) without SIGPIPE: up to n bytes of file, from *offset on, which it moves. */
+ssize_t ost_socket_send_file(int fd, int file, off_t *offset, size_t n);
+
 /* setsockopt(2), getsockopt(2). 0 or -errno. */
 int ost_socket_set_option(int fd, int level, int name, const void *value, socklen_t size);
 int ost_socket_get_option(int fd, int level, int name, void *value, socklen_t *size);
