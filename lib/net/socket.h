@@ -72,8 +72,8 @@ int ost_socket_accept(int listener, struct ostler_address *peer);
  * descriptor (non-blocking) goes to *out in the first two cases. */
 int ost_socket_connect(int *out, const struct ostler_address *address);
 
-/* connect(2) as it is: -EINTR is seen, since it means that the attempt goes on (but on a Unix
- * socket, where it means that there was none). */
+/* connect(2) as it is: -EINTR is seen, after which the next call joins the attempt, which goes on
+ * (and on a Unix socket makes another). */
 int ost_socket_connect_to(int fd, const struct ostler_address *address);
 
 /* Take the pending error: 0 or -errno. */

@@ -14,7 +14,6 @@ enum { INPUT = 8192 };
 
 struct file {
     struct ostler_socket *socket;
-    off64_t position;   /* bytes that stdio has taken */
     size_t used, count; /* of input */
     char input[];       /* INPUT bytes, if it also writes */
 };
@@ -55,10 +54,10 @@ static ssize_t read_kept(void *cookie, char *buffer, size_t n)
     n = n < f->count - f->used ? n : f->count - f->used;
     memcpy(buffer, f->input + f->used, n);
     f->used += n;
-    f->position += (off64_t)n;
     return (ssize_t)n;
 }
 
+/* To seek back by what was not used, or to where it is; there are no positions. */
 static int give_back(void *cookie, off64_t *offset, int whence)
 {
     struct file *f = cookie;
@@ -68,8 +67,7 @@ static int give_back(void *cookie, off64_t *offset, int whence)
         return -1;
     }
     f->used -= (size_t)-*offset;
-    f->position += *offset;
-    *offset = f->position;
+    *offset = 0;
     return 0;
 }
 

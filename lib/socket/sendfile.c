@@ -6,7 +6,9 @@
 #include "net/socket.h"
 #include "socket/call.h"
 
-enum { TURN = 262144 }; /* bytes at a time, where others are to have a turn in between */
+/* Bytes at a time: where others are to have a turn in between, and elsewhere, where a sum with the
+ * offset must not overflow. */
+enum { TURN = 262144, MOST = 1 << 30 };
 
 struct send_file {
     struct ost_call call;
@@ -14,6 +16,11 @@ struct send_file {
     off_t *offset;
     size_t n;
 };
+
+static ssize_t send_part(const struct ostler_socket *s, const struct send_file *f, size_t most)
+{
+    return ost_socket_send_file(s->fd, f->file, f->offset, f->n < most ? f->n : most);
+}
 
 /* Whoever else uses the descriptor meanwhile waits elsewhere when a call of his comes back. */
 static ssize_t send_now(struct ostler_socket *s, const struct send_file *f)
@@ -23,7 +30,7 @@ static ssize_t send_now(struct ostler_socket *s, const struct send_file *f)
 
     if (sent < 0)
         return sent;
-    sent = ost_socket_send_file(s->fd, f->file, f->offset, f->n < TURN ? f->n : TURN);
+    sent = send_part(s, f, TURN);
     error = ost_socket_set_blocking(s->fd, s->request || s->timeout_ms != 0);
     return sent >= 0 && error < 0 ? error : sent;
 }
@@ -31,7 +38,7 @@ static ssize_t send_now(struct ostler_socket *s, const struct send_file *f)
 static ssize_t send_once(struct ostler_socket *s, const struct ost_call *call, int flags)
 {
     const struct send_file *f = OST_CONTAINER(call, const struct send_file, call);
-    ssize_t sent = flags & MSG_DONTWAIT ? send_now(s, f) : ost_socket_send_file(s->fd, f->file, f->offset, f->n);
+    ssize_t sent = flags & MSG_DONTWAIT ? send_now(s, f) : send_part(s, f, MOST);
 
     return s->request && sent >= 0 ? ost_request_sent(s->request, sent) : sent;
 }
