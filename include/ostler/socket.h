@@ -184,9 +184,12 @@ OSTLER_API int ostler_socketpair(struct ostler_socket **a, struct ostler_socket 
 
 /** socket.getaddrinfo(): as getaddrinfo(3), but the resolver runs in a thread of its own
  *  unless host is a number, so that it holds up the caller alone, at most timeout seconds;
- *  a resolver that hangs is left to itself. *out is to be freed with freeaddrinfo(3). 0; -ENOENT: no such
- *  host or service; -EAGAIN: the resolver cannot say now; -ETIMEDOUT; -EINVAL; -EBUSY: a forking server is open
- *  in the process, which must not have threads (not in its children). */
+ *  a resolver that hangs is left to itself (64 such threads run at once, other names wait
+ *  for one of them). *out is to be freed with freeaddrinfo(3). 0; -ENOENT: no such host or
+ *  service, or none of that family; -EAGAIN: the resolver cannot say now, or there is no
+ *  thread to be had; -EIO: it failed; -ETIMEDOUT; -EINVAL, -EAFNOSUPPORT: hints that make no
+ *  sense; -EDEADLK: a name, in a callback on the reactor; -EBUSY: a name, while a forking
+ *  server is open in the process, which must not have threads (not in its children). */
 OSTLER_API int ostler_getaddrinfo(struct addrinfo **out, const char *host, const char *service,
                                   const struct addrinfo *hints, double timeout);
 

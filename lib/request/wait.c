@@ -318,7 +318,7 @@ int ost_waiter_init(struct ost_waiter *w, bool alone)
     if (!r)
         return alone && !ost_reactor_running() ? 0 : open_own(w);
     w->stream = OST_CONTAINER(r, struct ost_stream, request);
-    if (alone || w->stream->parker || r->relay)
+    if (alone || w->stream->parker)
         return 0;
     w->fd = open_wake(w->stream);
     return w->fd < 0 ? w->fd : 0;
