@@ -99,6 +99,14 @@ int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int
  * Thread: the handler's. */
 ssize_t ost_request_receive(struct ostler_request *request, void *buffer, size_t n, int flags);
 
+/* The same by another call, which takes in n bytes or less to wherever into says. With MSG_PEEK
+ * nothing is counted, and no end latches. */
+typedef ssize_t ost_receiving(int fd, void *into, size_t n, int flags);
+ssize_t ost_request_receive_by(struct ostler_request *request, ost_receiving *receive, void *into, size_t n, int flags);
+
+/* Note what a call that sends has returned: the count or -errno. */
+ssize_t ost_request_sent(struct ostler_request *request, ssize_t sent);
+
 /* Send once: the count or -errno. Thread: the handler's. */
 ssize_t ost_request_send(struct ostler_request *request, const void *data, size_t n, int flags);
 
