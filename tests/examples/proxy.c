@@ -1,5 +1,4 @@
-/* A TCP proxy: a connection onward for each client, and bytes that move both ways at once.
- * proxy fibers|threading tcp:127.0.0.1:7014 HOST PORT */
+/* A TCP proxy, both directions at once: proxy fibers|threading tcp:127.0.0.1:7014 HOST PORT */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,10 +57,9 @@ static int proxy_handle(struct ostler_stream *s)
         struct ostler_wait waits[] = { pump_wait(up), pump_wait(down) };
 
         r = ostler_wait_any(waits, 2, OSTLER_NEVER);
-        if (r > 0 && waits[0].ready)
-            r = pump_move(up);
-        if (r >= 0 && waits[1].ready)
-            r = pump_move(down);
+        for (int i = 0; r >= 0 && i < 2; i++)
+            if (waits[i].ready)
+                r = pump_move(up + i);
     }
     ostler_socket_free(up->to);
     return r;
@@ -71,12 +69,11 @@ static const struct ostler_stream_handler proxy = { .size = OSTLER_SIZE(struct p
 
 int main(int argc, char **argv)
 {
-    struct ostler_server_options server = { .stream = &proxy, .mixin = &ostler_fibers, .user = argv };
+    struct ostler_server_options server = { .stream = &proxy, .user = argv };
 
     if (argc != 5)
         return 2;
     server.address = argv[2];
-    if (strcmp(argv[1], "threading") == 0)
-        server.mixin = &ostler_threading;
+    server.mixin = strcmp(argv[1], "fibers") == 0 ? &ostler_fibers : &ostler_threading;
     return ostler_serve_forever(&server) < 0;
 }
