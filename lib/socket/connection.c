@@ -8,11 +8,6 @@
 
 enum { PORT_TEXT = 8 };
 
-static bool is_time(double seconds)
-{
-    return seconds == OSTLER_NEVER || (seconds >= 0 && seconds <= OST_LONGEST_SECONDS);
-}
-
 /* Resolve host for a TCP socket of family. 0 or -errno. */
 static int resolve(struct addrinfo **out, const char *host, int port, int family, double timeout)
 {
@@ -98,15 +93,12 @@ int ostler_create_connection(struct ostler_socket **out, const char *host, int p
 {
     struct ostler_socket *s;
     struct addrinfo *found;
-    uint64_t due;
-    int error;
+    uint64_t begin = ost_clock_ms(), due;
+    int error = out && host ? resolve(&found, host, port, AF_UNSPEC, timeout) : -EINVAL;
 
-    if (!out || !host || !is_time(timeout))
-        return -EINVAL;
-    due = timeout < 0 ? OST_NEVER : ost_clock_after(ost_clock_ms(), ost_clock_from_seconds(timeout));
-    error = resolve(&found, host, port, AF_UNSPEC, timeout);
     if (error < 0)
         return error;
+    due = timeout < 0 ? OST_NEVER : ost_clock_after(begin, ost_clock_from_seconds(timeout));
     error = try_each(&s, found, source, due, timeout != 0);
     freeaddrinfo(found);
     if (error < 0)
