@@ -48,6 +48,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     eventfd_t count;
 
     (void)what;
+    r->activity++;
     if (eventfd_read(fd, &count) < 0)
         return; /* EAGAIN: an earlier round has seen to it */
     ost_post_take(r);

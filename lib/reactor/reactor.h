@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "reactor/spin.h"
 
 struct event;
 struct event_base;
@@ -61,6 +62,8 @@ struct ostler_reactor {
     bool running, settling;
     uint64_t now; /* ost_clock_ms(), read once a turn; 0: not yet */
     int result;   /* of the current run */
+    unsigned activity; /* counts the loop's callbacks */
+    struct ost_spin spin;
 
     atomic_int stop_asked; /* enum ost_stop */
     int stop_heeded;

@@ -21,6 +21,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 
     (void)number;
     (void)what;
+    r->activity++;
     s->function(s->user); /* may free s */
     ost_reactor_settle(r);
 }

@@ -81,6 +81,7 @@ static void on_alarm(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    r->activity++;
     r->alarm_due = OST_NEVER;
     for (size_t n = r->heap_count; n > 0 && r->heap_count > 0 && r->heap[1]->key <= now; n--) {
         struct ost_timer *t = r->heap[1];
