@@ -89,6 +89,7 @@ void ost_park(struct ost_stream *s)
 
     s->parked = true;
     s->parker = NULL; /* where it ran is over */
+    ost_stream_note_idle(s, ost_reactor_now(r->owner->reactor));
     if (s->in_used < s->in_count || atomic_load(&r->stopping)) {
         come_back(s);
         return;

@@ -17,7 +17,8 @@ enum {
     MAX_LIMIT = 1024 * 1024 * 1024,
     MAX_PACKET = 65535,
     MAX_PARKED = 65536,
-    QUEUE = 1024
+    QUEUE = 1024,
+    STALL_WARN_MS = 100
 };
 
 static const char *check_handlers(const struct ostler_server_options *o)
@@ -60,7 +61,8 @@ static const char *check_numbers(const struct ostler_server_options *o)
     if (o->stack_size != 0 && o->stack_size < MIN_STACK_SIZE)
         return ".stack_size is under 16 KiB";
     if (o->timeout_ms < OSTLER_NEVER || o->deadline_ms < OSTLER_NEVER || o->stop_timeout_ms < OSTLER_NEVER ||
-        o->request_timeout_ms < OSTLER_NEVER || o->actions_interval_ms < OSTLER_NEVER)
+        o->request_timeout_ms < OSTLER_NEVER || o->actions_interval_ms < OSTLER_NEVER ||
+        o->stall_warn_ms < OSTLER_NEVER)
         return "a time is negative, and not OSTLER_NEVER";
     if (o->stack_size > MAX_LIMIT || o->max_input > MAX_LIMIT || o->max_output > MAX_LIMIT)
         return "a size is over 1 GiB";
@@ -99,6 +101,7 @@ static void fill_in(struct ostler_server_options *o)
     default_long(&o->stop_timeout_ms, STOP_TIMEOUT_MS);
     default_long(&o->request_timeout_ms, OSTLER_NEVER);
     default_long(&o->actions_interval_ms, OSTLER_NEVER);
+    default_long(&o->stall_warn_ms, STALL_WARN_MS);
     default_size(&o->stack_size, STACK_SIZE);
     default_size(&o->max_input, MAX_INPUT);
     default_size(&o->max_output, MAX_OUTPUT);
