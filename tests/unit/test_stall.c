@@ -10,7 +10,7 @@
 
 #include "support/harness.h"
 
-enum { LOT = 512 * 1024, FLOOD = 40 };
+enum { LOT = 16 * 1024 * 1024, FLOOD = 40 };
 
 #define HELD "held the loop for"
 
@@ -131,7 +131,8 @@ START_TEST(a_callback_that_takes_long_is_named)
     int client;
 
     harness_start(&h, &(struct ostler_server_options){
-                          .name = "staller", .address = "tcp:127.0.0.1:0", .conn = &callbacks[_i].handler });
+                          .name = "staller", .address = "tcp:127.0.0.1:0", .conn = &callbacks[_i].handler,
+                          .max_output = 2 * LOT });
     client = harness_connect(h.server);
     ck_assert(harness_say(client, "go on\n"));
     if (callbacks[_i].handler.on_drain)
