@@ -14,12 +14,16 @@
 #include <ostler/request.h>
 #include <ostler/server.h>
 
+#include "base/throttle.h"
 #include "net/address.h"
 #include "reactor/timer.h"
 #include "reactor/watch.h"
 #include "request/current.h"
 
 struct ost_relay;
+
+/* How long input is discarded, at most, after the end. */
+enum { OST_LINGER_MS = 2000 };
 
 /* How the child that ran a handler died before it could report. */
 enum ost_death { OST_REPORTED, OST_KILLED, OST_LOST, OST_UNBORN };
@@ -30,8 +34,11 @@ struct ost_owner {
     struct ostler_server_class classes[OST_KINDS]; /* by the kind of a request's address; no slot is NULL */
     struct ostler_server_options options; /* no default is left to fill in */
     struct ostler_reactor *reactor;
-    struct ost_list requests;
+    struct ost_list requests; /* the oldest first */
+    struct ost_list *listed;  /* among them: where a listing goes on; see server/requests.c */
     atomic_bool stopping;
+    uint64_t stall_ms; /* options.stall_warn_ms, or OST_NEVER */
+    struct ost_throttle stalls;
     atomic_ullong dropped; /* datagrams that got no place, replies that could not be sent … (any thread) */
     void (*ended)(struct ost_owner *owner); /* a counted request gave its place back */
     void (*parked)(struct ost_owner *owner, struct ostler_request *request); /* it did so to wait for input */
