@@ -25,8 +25,9 @@ OSTLER_API extern const struct ostler_mixin ostler_threading;
  *  handle_error: a status other than 0 is a warning in the log.
  *
  *  fork(3) is called, so that pthread_atfork(3) handlers run; -EBUSY when a threading
- *  server is open in the process, since a child would inherit its threads' locks (and a
- *  threading server does not open while a forking one is). In a child no function of a
+ *  server is open in the process, or a thread of ostler_getaddrinfo() still runs, since a
+ *  child would inherit the threads' locks (and neither comes to be while a forking server
+ *  is open). In a child no function of a
  *  reactor, server or conn may be called but those that only tell. */
 OSTLER_API extern const struct ostler_mixin ostler_forking;
 

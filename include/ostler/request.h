@@ -65,7 +65,9 @@ struct ostler_request_ref {
 OSTLER_API struct ostler_request_ref ostler_request_id(struct ostler_request *request);
 
 /** End one request from outside: whatever its handler waits for, and whatever it does with
- *  its stream, its sockets or mailboxes from then on, fails with -ECANCELED; an evented
+ *  its stream, its sockets or mailboxes from then on, fails with -ECANCELED (but for input
+ *  that read_line has received already, and mailboxes with a time-out of 0, so that finish()
+ *  can tell others). One whose handler has not begun is closed without it; an evented
  *  connection is closed without what was queued. It never waits for that. A child that has
  *  not ended a quarter of a second later is killed; a thread or fiber that computes is not
  *  stopped. A request that is gone is left alone. 0; -EINVAL, -ENOMEM; -EPERM in a child.

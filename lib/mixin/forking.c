@@ -28,8 +28,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/kinds.h"
 #include "mixin/child.h"
-#include "mixin/kinds.h"
 #include "reactor/timer.h"
 #include "request/relay.h"
 #include "request/run.h"
@@ -85,10 +85,15 @@ static bool has_pidfds(void)
 static int open_forking(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
 {
     struct forking *f = state;
-    int error = ost_mixin_enter(OST_CHILDREN, options->name, reactor->log);
+    int error = ost_kinds_enter(OST_CHILDREN);
 
-    if (error < 0)
+    if (error < 0) {
+        ostler_log_write(reactor->log, OSTLER_LOG_ERROR,
+                         "%s: a forking server does not open while a threading one is open in the process, or a "
+                         "name is being resolved: the threads' locks would be copied into its children",
+                         options->name);
         return error;
+    }
     f->by_pipe = !has_pidfds();
     f->reactor = reactor;
     f->holder.let_go = let_go;
@@ -377,7 +382,7 @@ static void close_forking(void *state)
     while ((node = ost_list_take(&f->children)))
         await(OST_CONTAINER(node, struct child, node), until);
     ost_list_remove(&f->holder.node);
-    ost_mixin_leave(OST_CHILDREN);
+    ost_kinds_leave(OST_CHILDREN);
 }
 
 const struct ostler_mixin ostler_forking = {

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/kinds.h"
 #include "base/list.h"
-#include "mixin/kinds.h"
 #include "reactor/reactor.h"
 #include "request/run.h"
 
@@ -54,13 +54,18 @@ static int open_threading(void *state, const struct ostler_server_options *optio
 {
     struct threading *t = state;
     pthread_condattr_t clock;
-    int error = ost_mixin_enter(OST_THREADS, options->name, reactor->log);
+    int error = ost_kinds_enter(OST_THREADS);
 
-    if (error < 0)
+    if (error < 0) {
+        ostler_log_write(reactor->log, OSTLER_LOG_ERROR,
+                         "%s: a threading server does not open while a forking one is open in the process: "
+                         "its threads' locks would be copied into children",
+                         options->name);
         return error;
+    }
     error = set_attributes(t, options);
     if (error < 0) {
-        ost_mixin_leave(OST_THREADS);
+        ost_kinds_leave(OST_THREADS);
         return error;
     }
     pthread_condattr_init(&clock);
@@ -208,7 +213,7 @@ static void close_threading(void *state)
     pthread_cond_destroy(&t->work);
     pthread_mutex_destroy(&t->lock);
     pthread_attr_destroy(&t->attributes);
-    ost_mixin_leave(OST_THREADS);
+    ost_kinds_leave(OST_THREADS);
 }
 
 const struct ostler_mixin ostler_threading = {

@@ -12,7 +12,7 @@ static bool is_peers_doing(const struct ostler_request *request, int error)
 {
     enum ostler_close_reason reason = ost_request_reason(error);
 
-    if (error == -ECANCELED && atomic_load(&request->cancelled))
+    if (error == -ECANCELED && ost_request_is_cancelled(request))
         return true; /* ours, as of a stop */
     if (error != request->io_error)
         return false;

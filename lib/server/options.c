@@ -20,7 +20,8 @@ enum {
     MAX_LIMIT = 1024 * 1024 * 1024,
     MAX_PACKET = 65535,
     MAX_PARKED = 65536,
-    QUEUE = 1024
+    QUEUE = 1024,
+    STALL_WARN_MS = 100
 };
 
 static const char *check_handlers(const struct ostler_server_options *o)
@@ -107,6 +108,7 @@ static void fill_in(struct ostler_server_options *o)
     default_long(&o->stop_timeout_ms, STOP_TIMEOUT_MS);
     default_long(&o->request_timeout_ms, o->mixin == &ostler_forking ? FORKING_TIMEOUT_MS : OSTLER_NEVER);
     default_long(&o->actions_interval_ms, OSTLER_NEVER);
+    default_long(&o->stall_warn_ms, STALL_WARN_MS);
     default_size(&o->stack_size, STACK_SIZE);
     default_size(&o->max_input, MAX_INPUT);
     default_size(&o->max_output, MAX_OUTPUT);

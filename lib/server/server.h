@@ -23,6 +23,7 @@ enum ost_server_state { OST_SERVER_NEW, OST_SERVER_SERVING, OST_SERVER_STOPPING,
 
 struct ostler_server {
     struct ost_owner owner; /* first: see ost_owner_of() */
+    struct ost_list node;   /* in reactor->servers */
     struct ostler_reactor *own_reactor;
     char *name;
     const struct ostler_server_class *class; /* of the first address: what is called once */
@@ -64,6 +65,8 @@ struct ostler_server {
     bool in_forever;  /* ostler_server_serve_forever() runs */
     struct ost_job stop_job;
     struct ost_throttle errors;
+    struct ost_timer list_timer; /* the next part of a listing */
+    uint64_t list_begun;         /* when it began */
 };
 
 /* Copy options with all defaults filled in; *problem is a sentence on -EINVAL. */
@@ -147,6 +150,10 @@ void ost_server_log_holders(struct ostler_server *server, const char *what);
 
 /* Set up the parts in stop.c. */
 int ost_stop_init(struct ostler_server *server);
+
+/* Set up what lists requests (requests.c). 0 or -ENOMEM. */
+int ost_requests_init(struct ostler_server *server);
+void ost_requests_fini(struct ostler_server *server);
 
 /* handle_error's default. */
 void ost_log_error(struct ostler_server *server, struct ostler_request *request, int error);

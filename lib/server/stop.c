@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "mixin/inline.h"
+#include "request/stall.h"
 #include "server/receiver.h"
 #include "server/server.h"
 
@@ -323,7 +324,11 @@ static void on_hook(struct ost_job *job)
 {
     struct ostler_server *s = OST_CONTAINER(job, struct ostler_server, hook);
 
+    struct ost_hold hold;
+
+    ost_stall_begin(&hold, &s->owner, NULL);
     s->class->service_actions(s);
+    ost_stall_end(&s->owner, NULL, "service_actions");
 }
 
 /* In a child: what it has inherited of us. */
@@ -350,8 +355,14 @@ int ost_stop_init(struct ostler_server *s)
     if (ost_timer_init(&s->request_timer, r, on_request_timer) < 0 ||
         ost_timer_init(&s->actions_timer, r, on_actions_timer) < 0)
         return -ENOMEM; /* places in the reactor's heap, nothing that leaks */
+    if (ost_requests_init(s) < 0)
+        return -ENOMEM;
     if (ost_throttle_init(&s->errors) < 0)
         return -ENOMEM;
+    if (ost_throttle_init(&s->owner.stalls) < 0) {
+        ost_throttle_fini(&s->errors);
+        return -ENOMEM;
+    }
     s->stoppable.stop = on_stop;
     s->stoppable.abort = on_abort;
     s->hook.run = on_hook;
@@ -363,6 +374,7 @@ int ost_stop_init(struct ostler_server *s)
     pthread_cond_init(&s->left, NULL);
     s->holder.let_go = let_go;
     ost_list_append(&r->holders, &s->holder.node);
+    ost_list_append(&r->servers, &s->node);
     return 0;
 }
 
@@ -465,12 +477,15 @@ void ost_server_destroy(struct ostler_server *s)
     await_waiters(s);
     ost_reactor_withdraw(r, &s->stop_job);
     ost_list_remove(&s->holder.node);
+    ost_list_remove(&s->node);
+    ost_requests_fini(s);
     for (size_t i = 0; i < s->listener_count; i++)
         ost_listener_fini(&s->listeners[i]);
     ost_timer_fini(&s->stop_timer, r);
     ost_timer_fini(&s->request_timer, r);
     ost_timer_fini(&s->actions_timer, r);
     ost_throttle_fini(&s->errors);
+    ost_throttle_fini(&s->owner.stalls);
     pthread_cond_destroy(&s->left);
     pthread_mutex_destroy(&s->lock);
     ostler_reactor_free(s->own_reactor);

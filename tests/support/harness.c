@@ -92,12 +92,17 @@ static void teardown(void)
     ck_assert_uint_eq(harness_descriptors(), descriptors_before);
 }
 
+void harness_fixture(TCase *tc)
+{
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, (double)harness_deadline_ms() * 12 / 1000);
+}
+
 TCase *harness_case(Suite *suite, const char *name)
 {
     TCase *tc = tcase_create(name);
 
-    tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, (double)harness_deadline_ms() * 12 / 1000);
+    harness_fixture(tc);
     suite_add_tcase(suite, tc);
     return tc;
 }

@@ -64,6 +64,9 @@ TCase *harness_case(Suite *suite, const char *name);
  * for what ends by itself. */
 bool harness_settle(size_t descriptors_more);
 
+/* That fixture alone, for one that begins with another: it ends before it. */
+void harness_fixture(TCase *tc);
+
 /* Run suite; the value for main() to return. Frees suite. */
 int harness_main(Suite *suite);
 
