@@ -3,6 +3,7 @@
 #include "support/matrix.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -89,6 +90,46 @@ START_TEST(closing_waits_until_its_deadline_and_says_who_still_holds)
     ck_assert_uint_eq(ostler_server_active(server), 0);
     ck_assert(harness_expect(client, "late\n")); /* nobody was cut off */
     ck_assert_int_eq(ostler_server_close(server, 0), 0);
+    ostler_server_free(server);
+    leave(client);
+}
+END_TEST
+
+struct listing {
+    int count;
+    long child;
+    char peer[OSTLER_ADDRESS_TEXT];
+};
+
+static bool list(const struct ostler_request_info *info, void *arg)
+{
+    struct listing *listing = arg;
+
+    listing->count++;
+    listing->child = info->child;
+    ostler_address_text(info->peer, listing->peer, sizeof(listing->peer));
+    return true;
+}
+
+START_TEST(active_children_are_counted_and_listed)
+{
+    struct ostler_server_options options = options_of(_i);
+    struct listing listing = { 0 };
+    struct ostler_server *server;
+    int client = begin(&server, &options);
+
+    ck_assert_int_eq(ostler_server_close(server, 0), -ETIMEDOUT);
+    ck_assert_uint_eq(ostler_server_active(server), 1);
+    ck_assert_int_eq(ostler_server_requests(server, list, &listing), 0);
+    ck_assert_int_eq(listing.count, 1);
+    ck_assert_msg(strncmp(listing.peer, apart[_i].address, 14) == 0, "%s", listing.peer);
+    ck_assert_int_eq(listing.child > 0, apart[_i].mixin == &ostler_forking);
+    ck_assert_int_eq(listing.child > 0 ? kill((pid_t)listing.child, 0) : 0, 0);
+    harness_raise(&matrix_seen()->go);
+    ck_assert_int_eq(ostler_server_close(server, harness_deadline_ms()), 0);
+    listing.count = 0;
+    ck_assert_int_eq(ostler_server_requests(server, list, &listing), 0);
+    ck_assert_int_eq(listing.count, 0);
     ostler_server_free(server);
     leave(client);
 }
@@ -306,6 +347,7 @@ int main(void)
     TCase *tc = harness_case(suite, "close");
 
     tcase_add_loop_test(tc, closing_waits_until_its_deadline_and_says_who_still_holds, 0, APART);
+    tcase_add_loop_test(tc, active_children_are_counted_and_listed, 0, APART);
     tcase_add_loop_test(tc, without_block_on_close_handlers_go_on_by_themselves, 0, APART);
     tcase_add_loop_test(tc, daemon_threads_are_not_waited_for, 0, 2);
     tcase_add_loop_test(tc, a_shutdown_does_not_wait_for_daemon_threads, 0, 2);
