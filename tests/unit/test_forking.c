@@ -864,6 +864,7 @@ START_TEST(without_pidfds_a_pipe_tells_of_a_childs_end)
     ck_assert(harness_log_wait(&h.log, deaths[0].line));
     close(client);
     client = harness_connect(h.server); /* it waits when the server stops */
+    ck_assert(harness_wait(&notes->began, 22));
     ck_assert_int_eq(harness_stop(&h), 0);
     ck_assert(harness_expect_end(client));
     close(client);
