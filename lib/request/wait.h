@@ -48,7 +48,7 @@ void ost_need_descriptor(struct ost_need *need, int fd, unsigned what);
 struct ost_waiter {
     struct ost_stream *stream; /* whose handler it is; NULL: a thread that runs no handler */
     struct ost_job job;        /* ends the wait from elsewhere */
-    atomic_bool woken;         /* it is posted */
+    atomic_bool woken;         /* it is posted; or fd was written to */
     bool over;
     int result;
     int fd;    /* that wakes a thread, or -1 */
