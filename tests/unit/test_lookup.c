@@ -32,7 +32,7 @@ static struct world {
     atomic_int result;             /* the last handler's */
     struct ostler_request_ref id;  /* the last request's */
     atomic_bool no_threads, no_memory, deaf;
-} *world;
+} *_Atomic world;
 
 /* With linger a caller goes on only when its helper is done. */
 static _Thread_local bool linger, has_helper, is_done;
