@@ -4,9 +4,12 @@
  *
  *  Thread: any, and the same under fibers, threads and inline. Each message goes to one
  *  receiver, in the order of sending; of those that wait for messages, or for room, the
- *  first comes first. In a callback on the reactor only a time-out of 0 is allowed, else
- *  -EDEADLK. A child process has copies of its parent's mailboxes that reach nobody:
- *  there everything is -EPERM. */
+ *  first comes first (but who comes just then may be faster). A child process has copies of
+ *  its parent's mailboxes that reach nobody: in a handler there everything is -EPERM.
+ *
+ *  With a time-out of 0 neither call ever waits, nor lets another fiber run: it is allowed in
+ *  a callback on the reactor (where any other is -EDEADLK), under a lock of yours, and after
+ *  a cancellation. */
 #ifndef OSTLER_MAILBOX_H
 #define OSTLER_MAILBOX_H
 

@@ -3,6 +3,7 @@
 #ifndef OSTLER_REQUEST_H
 #define OSTLER_REQUEST_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <ostler/address.h>
@@ -45,6 +46,10 @@ OSTLER_API struct ostler_server *ostler_request_server(const struct ostler_reque
 OSTLER_API bool ostler_request_is_datagram(const struct ostler_request *request);
 OSTLER_API bool ostler_request_was_cut(const struct ostler_request *request);
 
+/** The bytes of a datagram, for verify_request too, and how many to *length; borrowed, valid
+ *  as long as the request. NULL, and nothing written: it is a connection. Thread: any. */
+OSTLER_API const void *ostler_request_data(const struct ostler_request *request, size_t *length);
+
 /** The descriptor, which stays the reactor's: never close it. Of a datagram it is the
  *  listening socket. */
 OSTLER_API int ostler_request_fd(const struct ostler_request *request);
@@ -60,7 +65,9 @@ struct ostler_request_ref {
 OSTLER_API struct ostler_request_ref ostler_request_id(struct ostler_request *request);
 
 /** End one request from outside: whatever its handler waits for, and whatever it does with
- *  its stream, its sockets or mailboxes from then on, fails with -ECANCELED; an evented
+ *  its stream, its sockets or mailboxes from then on, fails with -ECANCELED (but for input
+ *  that read_line has received already, and mailboxes with a time-out of 0, so that finish()
+ *  can tell others). One whose handler has not begun is closed without it; an evented
  *  connection is closed without what was queued. It never waits for that. A child that has
  *  not ended a quarter of a second later is killed; a thread or fiber that computes is not
  *  stopped. A request that is gone is left alone. 0; -EINVAL, -ENOMEM; -EPERM in a child.

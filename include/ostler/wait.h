@@ -6,7 +6,7 @@
  *  Errors of everything here: -ETIMEDOUT: the request's deadline has passed
  *  (ostler_stream_set_deadline()). -ECANCELED: the request was cancelled, or its server
  *  stopped and did not wait any longer. -EDEADLK: in a callback on the reactor, which
- *  must not wait. */
+ *  must not wait (with a time-out of 0 it may look). */
 #ifndef OSTLER_WAIT_H
 #define OSTLER_WAIT_H
 
@@ -26,7 +26,7 @@ struct ostler_stream;
 enum { OSTLER_READ = 1, OSTLER_WRITE = 2 };
 
 /** One thing to wait for: the first of stream, socket and mailbox that is not NULL, or
- *  else fd. A descriptor must be one that poll(2) can wait for. */
+ *  else fd, of which everything is as poll(2) says: a regular file is always ready. */
 struct ostler_wait {
     struct ostler_stream *stream; /* the handler's own */
     struct ostler_socket *socket;
@@ -38,9 +38,10 @@ struct ostler_wait {
 
 /** Wait until at least one of the count things is ready, at most timeout_ms (0: only look;
  *  OSTLER_NEVER: no limit). Return how many are, with their ready set; 0: the time is up.
+ *  Of several that are ready it may tell only some; the others come with the next call.
  *  -EINVAL: nothing to wait for, and no limit; an event that is none; a stream that is not
- *  the calling handler's. -EBADF: a closed socket or descriptor. -EPERM: a descriptor that
- *  cannot be waited for (a regular file). After an error no ready has changed.
+ *  the calling handler's. -EBADF: a closed socket or descriptor. After an error no ready has
+ *  changed.
  *
  *   - A stream is ready when a read would not wait: also when read_line has received more
  *     than it has given. What is gathered for the peer is sent before the wait. Of a

@@ -137,14 +137,30 @@ static bool has_exited_well(const siginfo_t *how)
     return how->si_pid != 0 && how->si_code == CLD_EXITED && how->si_status == 0;
 }
 
+/* It has exited by itself, and meant it: that is noted, but no failure to be handled. */
+static int exited(struct child *c, int status)
+{
+    struct ostler_request *r = &c->stream->request;
+    char peer[OSTLER_ADDRESS_TEXT] = "?";
+
+    ostler_address_text(r->peer, peer, sizeof(peer));
+    ostler_log_write(ostler_server_log(owner_of(c)->server), OSTLER_LOG_WARNING,
+                     "%s: %s: its child exited with status %d before the handler had returned",
+                     owner_of(c)->options.name, peer, status);
+    ost_request_blame(r, OSTLER_CLOSE_ERROR, -EOWNERDEAD);
+    return 0;
+}
+
 /* It ended before it could report. */
 static int died(struct child *c, const siginfo_t *how)
 {
     struct ostler_request *r = &c->stream->request;
     int error = c->killed ? -ECANCELED : -EOWNERDEAD;
 
-    r->death = how->si_pid == 0 ? OST_LOST : how->si_code == CLD_EXITED ? OST_EXITED : OST_KILLED;
-    r->death_status = (unsigned char)how->si_status;
+    if (how->si_pid != 0 && how->si_code == CLD_EXITED && !c->killed)
+        return exited(c, how->si_status);
+    r->death = how->si_pid == 0 ? OST_LOST : OST_KILLED;
+    r->death_status = (unsigned char)how->si_status; /* the signal */
     if (c->killed)
         r->io_error = error;
     ost_request_fail(c->stream, error);

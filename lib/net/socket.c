@@ -9,6 +9,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <ostler/reactor.h>
+
 static int set_int(int fd, int level, int name, int value)
 {
     return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
@@ -339,6 +341,16 @@ int ost_socket_set_receive_timeout(int fd, long ms)
     struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 
     return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ? -errno : 0;
+}
+
+long ost_socket_receive_timeout(int fd)
+{
+    struct timeval tv = { 0 };
+    socklen_t length = sizeof(tv);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, &length) < 0 || (tv.tv_sec == 0 && tv.tv_usec == 0))
+        return OSTLER_NEVER;
+    return (long)tv.tv_sec * 1000 + ((long)tv.tv_usec + 999) / 1000;
 }
 
 int ost_socket_pending(int fd)

@@ -36,6 +36,9 @@ int ost_socket_shutdown(int fd, int how);
 ssize_t ost_socket_receive_message(int fd, struct msghdr *message, int flags);
 ssize_t ost_socket_send_message(int fd, const struct msghdr *message, int flags);
 
+/* sendfile(2) without SIGPIPE: up to n bytes of file, from *offset on, which it moves. */
+ssize_t ost_socket_send_file(int fd, int file, off_t *offset, size_t n);
+
 /* setsockopt(2), getsockopt(2). 0 or -errno. */
 int ost_socket_set_option(int fd, int level, int name, const void *value, socklen_t size);
 int ost_socket_get_option(int fd, int level, int name, void *value, socklen_t *size);
@@ -69,8 +72,8 @@ int ost_socket_accept(int listener, struct ostler_address *peer);
  * descriptor (non-blocking) goes to *out in the first two cases. */
 int ost_socket_connect(int *out, const struct ostler_address *address);
 
-/* connect(2) as it is: -EINTR is seen, since it means that the attempt goes on (but on a Unix
- * socket, where it means that there was none). */
+/* connect(2) as it is: -EINTR is seen, after which the next call joins the attempt, which goes on
+ * (and on a Unix socket makes another). */
 int ost_socket_connect_to(int fd, const struct ostler_address *address);
 
 /* Take the pending error: 0 or -errno. */
@@ -92,6 +95,9 @@ int ost_socket_set_nodelay(int fd);
 
 /* Let blocking receives give up with EAGAIN after ms; 0: never. */
 int ost_socket_set_receive_timeout(int fd, long ms);
+
+/* What it is set to: milliseconds, OSTLER_NEVER: no time-out. */
+long ost_socket_receive_timeout(int fd);
 
 /* Bytes that have arrived and wait to be received. */
 int ost_socket_pending(int fd);

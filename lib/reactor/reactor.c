@@ -73,6 +73,7 @@ static void init(struct ostler_reactor *r, const struct ostler_log *log)
     ost_list_init(&r->starved);
     ost_list_init(&r->holders);
     ost_list_init(&r->dependents);
+    ost_list_init(&r->servers);
     ost_list_init(&r->posted);
     ost_list_init(&r->lingering);
 }

@@ -32,15 +32,6 @@ int ost_give_turn(void)
     return r ? give_others_a_turn(OST_CONTAINER(r, struct ost_stream, request)) : 0;
 }
 
-int ost_stream_check(const struct ost_stream *s)
-{
-    if (ost_request_is_cancelled(&s->request))
-        return -ECANCELED;
-    if (s->deadline != OST_NEVER && ost_clock_ms() >= s->deadline)
-        return -ETIMEDOUT;
-    return 0;
-}
-
 /* What the handler is told of the end, or of an error. */
 static ssize_t report(struct ost_stream *s, ssize_t result)
 {

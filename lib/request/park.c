@@ -89,6 +89,12 @@ void ost_park(struct ost_stream *s)
 
     s->parked = true;
     s->parker = NULL; /* where it ran is over */
+    ost_stream_close_wake(s);
+    ost_stream_note_idle(s, ost_reactor_now(r->owner->reactor));
+    if (atomic_load(&r->cancelled)) {
+        ost_unpark(s, -ECANCELED);
+        return;
+    }
     if (s->in_used < s->in_count || atomic_load(&r->stopping)) {
         come_back(s);
         return;

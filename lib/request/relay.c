@@ -99,7 +99,7 @@ bool ost_relay_is_stopped(const struct ost_relay *relay, int *input_left)
 
 bool ost_relay_is_cancelled(const struct ost_relay *relay)
 {
-    return atomic_load_explicit(&relay->cancelled, memory_order_relaxed);
+    return atomic_load(&relay->cancelled); /* not before it listens (nudge.c) */
 }
 
 static void show_place(struct ost_relay *relay, const char *place)

@@ -6,6 +6,7 @@
 
 #include "net/socket.h"
 #include "request/conn.h"
+#include "request/datagram.h"
 #include "request/relay.h"
 #include "request/stream.h"
 
@@ -46,11 +47,9 @@ bool ost_request_is_stopped(const struct ostler_request *r)
     return r->relay && ost_relay_is_stopped(r->relay, NULL);
 }
 
-bool ost_request_is_cancelled(const struct ostler_request *r)
+bool ost_request_is_cancelled_afar(const struct ostler_request *r)
 {
-    if (atomic_load(&r->cancelled))
-        return true;
-    return r->relay && ost_relay_is_cancelled(r->relay);
+    return ost_relay_is_cancelled(r->relay);
 }
 
 /* In a child: take over what the parent has told. */
@@ -182,10 +181,10 @@ void ost_request_cancel(struct ostler_request *r)
 
 void ost_request_blame(struct ostler_request *r, enum ostler_close_reason reason, int error)
 {
-    if (r->reason != OSTLER_CLOSE_NONE)
-        return;
-    r->reason = (unsigned char)reason;
-    r->error = error;
+    unsigned char none = OSTLER_CLOSE_NONE;
+
+    if (atomic_compare_exchange_strong(&r->reason, &none, (unsigned char)reason))
+        r->error = error;
 }
 
 enum ostler_close_reason ost_request_reason(int error)
@@ -251,6 +250,16 @@ bool ostler_request_is_datagram(const struct ostler_request *r)
 bool ostler_request_was_cut(const struct ostler_request *r)
 {
     return r && r->cut;
+}
+
+const void *ostler_request_data(const struct ostler_request *r, size_t *length)
+{
+    if (!r || !length || !r->datagram)
+        return NULL;
+    *length = (size_t)ostler_request_bytes_in(r);
+    if (r->owner->options.stream)
+        return OST_CONTAINER(r, const struct ost_stream, request)->in;
+    return ostler_datagram_data(&OST_CONTAINER(r, const struct ost_datagram, request)->base);
 }
 
 int ostler_request_fd(const struct ostler_request *r)

@@ -14,6 +14,7 @@
 #include <ostler/request.h>
 #include <ostler/server.h>
 
+#include "base/throttle.h"
 #include "net/address.h"
 #include "reactor/timer.h"
 #include "reactor/watch.h"
@@ -21,8 +22,11 @@
 
 struct ost_relay;
 
+/* How long input is discarded, at most, after the end. */
+enum { OST_LINGER_MS = 2000 };
+
 /* How the child that ran a handler died before it could report. */
-enum ost_death { OST_REPORTED, OST_EXITED, OST_KILLED, OST_LOST, OST_UNBORN };
+enum ost_death { OST_REPORTED, OST_KILLED, OST_LOST, OST_UNBORN };
 
 /* What the requests of one server share: the server's side that faces them. */
 struct ost_owner {
@@ -30,8 +34,11 @@ struct ost_owner {
     struct ostler_server_class classes[OST_KINDS]; /* by the kind of a request's address; no slot is NULL */
     struct ostler_server_options options; /* no default is left to fill in */
     struct ostler_reactor *reactor;
-    struct ost_list requests;
+    struct ost_list requests; /* the oldest first */
+    struct ost_list *listed;  /* among them: where a listing goes on; see server/requests.c */
     atomic_bool stopping;
+    uint64_t stall_ms; /* options.stall_warn_ms, or OST_NEVER */
+    struct ost_throttle stalls;
     atomic_ullong dropped; /* datagrams that got no place, replies that could not be sent … (any thread) */
     void (*ended)(struct ost_owner *owner); /* a counted request gave its place back */
     void (*parked)(struct ost_owner *owner, struct ostler_request *request); /* it did so to wait for input */
@@ -58,7 +65,7 @@ struct ostler_request {
     uint64_t name;                /* see reactor/names.h; 0: it has none */
     uint64_t born;                /* ms on the clock */
     uint64_t linger_end;          /* when discarding input ends at the latest */
-    int error;                    /* 0 or the -errno behind reason */
+    int error;                    /* 0 or the -errno behind reason, whose author writes it */
     int io_error;                 /* what this connection's own I/O failed with last (handler's thread) */
     int discarded;                /* input bytes thrown away after the end */
     int input_left;               /* once stopping: bytes that may still be read (handler's thread) */
@@ -74,8 +81,8 @@ struct ostler_request {
     bool reset;                   /* close with a reset */
     bool shut_down;               /* shutdown_request was called, in the child */
     unsigned char death;          /* enum ost_death */
-    unsigned char death_status;   /* the signal, or the exit status */
-    unsigned char reason;         /* enum ostler_close_reason */
+    unsigned char death_status;   /* the signal */
+    atomic_uchar reason;          /* enum ostler_close_reason (any thread: the first one stays) */
     bool is_conn;                 /* struct ost_conn, else struct ost_stream or struct ost_datagram */
     bool datagram;                /* the descriptor is the listener's */
     bool cut;                     /* … and it was longer than what was received */
@@ -116,7 +123,7 @@ static inline bool ost_request_input_is_over(const struct ostler_request *reques
     return atomic_load_explicit(&request->stopping, memory_order_acquire) && request->input_left == 0;
 }
 
-/* Keep the first reason. */
+/* Keep the first reason. Thread: any that it runs on. */
 void ost_request_blame(struct ostler_request *request, enum ostler_close_reason reason, int error);
 
 /* The reason that fits an error a handler returned. */
@@ -142,7 +149,12 @@ void ost_request_stop(struct ostler_request *request);
 void ost_request_cancel(struct ostler_request *request);
 
 /* Did everything end for it? Thread: any that it runs on, a child's too. */
-bool ost_request_is_cancelled(const struct ostler_request *request);
+bool ost_request_is_cancelled_afar(const struct ostler_request *request); /* in a child: by the parent */
+
+static inline bool ost_request_is_cancelled(const struct ostler_request *request)
+{
+    return atomic_load(&request->cancelled) || (request->relay && ost_request_is_cancelled_afar(request));
+}
 
 /* Was it told to stop? Thread: any that it runs on, a child's too. */
 bool ost_request_is_stopped(const struct ostler_request *request);

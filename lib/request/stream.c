@@ -33,7 +33,6 @@ int ost_stream_new(struct ostler_request **out, struct ost_owner *owner, int fd,
     s->deadline = ost_clock_after(ost_reactor_refresh(owner->reactor), owner->options.deadline_ms);
     s->out_size = handler->output_buffer;
     s->channel = &ost_socket_channel;
-    ost_list_init(&s->needs);
     s->request.name = ost_name_add(owner->reactor, *out); /* now: its thread may ask, which must not add one */
     return 0;
 }
@@ -48,9 +47,15 @@ void ost_stream_fini(struct ost_stream *s)
     if (s->socket)
         s->free_socket(s->socket);
     s->socket = NULL;
-    if (s->wake)
-        close(s->wake - 1);
-    s->wake = 0;
+    ost_stream_close_wake(s);
+}
+
+void ost_stream_close_wake(struct ost_stream *s)
+{
+    int fd = atomic_exchange(&s->wake, 0) - 1;
+
+    if (fd >= 0)
+        close(fd);
 }
 
 static int set_up(struct ost_stream *s, const struct ostler_stream_handler *handler)
@@ -77,8 +82,11 @@ static int handle(struct ost_stream *s, const struct ostler_stream_handler *hand
 int ost_stream_run(struct ost_stream *s)
 {
     const struct ostler_stream_handler *handler = s->request.owner->options.stream;
-    int error = set_up(s, handler), finished = 0;
+    int error, finished = 0;
 
+    if (atomic_load(&s->request.cancelled)) /* while it waited for a place */
+        s->ended = -ECANCELED;
+    error = s->ended && !s->set_up ? s->ended : set_up(s, handler);
     if (error < 0)
         return error;
     error = handle(s, handler);

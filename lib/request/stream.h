@@ -2,6 +2,7 @@
 #ifndef OST_REQUEST_STREAM_H
 #define OST_REQUEST_STREAM_H
 
+#include <errno.h>
 #include <stdalign.h>
 #include <stddef.h>
 
@@ -43,7 +44,6 @@ struct ost_stream {
     const struct ost_parker *parker;
     void *host;               /* the mix-in's: the fiber, or the child */
     struct ost_waiter *waiting; /* on the reactor; NULL: it runs */
-    struct ost_list needs;    /* struct ost_need, of those that wait for its connection there */
     atomic_int wake;          /* in a thread: the eventfd that ends its waits, plus one; 0: none yet */
     pid_t child;              /* that runs it, in the parent; 0: none */
     _Atomic(const char *) place; /* of the call in which it waits, or last did: see ost_here() */
@@ -80,7 +80,12 @@ void ost_packet_silence(struct ost_packet *packet);
 
 /* 0, or why its handler may do nothing any more: -ECANCELED, or -ETIMEDOUT past the deadline. Thread:
  * the handler's. */
-int ost_stream_check(const struct ost_stream *stream);
+static inline int ost_stream_check(const struct ost_stream *s)
+{
+    if (ost_request_is_cancelled(&s->request))
+        return -ECANCELED;
+    return s->deadline != OST_NEVER && ost_clock_ms() >= s->deadline ? -ETIMEDOUT : 0;
+}
 
 /* Send what is gathered. */
 int ost_stream_flush(struct ost_stream *stream);
@@ -102,8 +107,9 @@ void ost_stream_stop(struct ostler_request *request);
 /* Let whatever it waits for fail. */
 void ost_stream_cancel(struct ostler_request *request);
 
-/* Free the buffers, once the handler has ended. */
+/* Free the buffers, once the handler has ended; or only close what woke it in a thread. */
 void ost_stream_fini(struct ost_stream *stream);
+void ost_stream_close_wake(struct ost_stream *stream);
 
 static inline struct ost_stream *ost_stream_inside(const struct ostler_stream *stream)
 {
@@ -117,6 +123,13 @@ static inline void ost_stream_note_wait(struct ost_stream *s, uint64_t now)
     atomic_store_explicit(&s->since, now, memory_order_relaxed);
     if (s->request.relay)
         ost_relay_note(s->request.relay, s);
+}
+
+/* It does so on the reactor, and nothing runs it. */
+static inline void ost_stream_note_idle(struct ost_stream *s, uint64_t now)
+{
+    atomic_store_explicit(&s->place, NULL, memory_order_relaxed);
+    atomic_store_explicit(&s->since, now, memory_order_relaxed);
 }
 
 static inline void ost_stream_note_run(struct ost_stream *s)

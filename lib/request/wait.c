@@ -66,26 +66,27 @@ static struct ost_need *need_of(struct ost_list *node)
     return OST_CONTAINER(node, struct ost_need, node);
 }
 
-/* All that is waited for by those in queue. */
-static unsigned wanted(const struct ost_list *queue)
+/* All that is waited for at port. */
+static unsigned wanted(const struct ost_port *port)
 {
     unsigned what = 0;
 
-    for (struct ost_list *node = queue->next; node != queue; node = node->next)
+    for (struct ost_list *node = port->needs.next; node != &port->needs; node = node->next)
         if (!need_of(node)->waiter->over)
             what |= need_of(node)->what;
     return what;
 }
 
-/* Let those in queue that wait for what go on. Where there is one, at once, and as the last
- * thing done: watch and queue may be gone afterwards. */
-static void ready(struct ost_watch *watch, struct ost_list *queue, unsigned what)
+/* Let those that wait for what at port go on. Where there is one, at once, and as the last
+ * thing done: the port may be gone afterwards. */
+static void on_port_ready(struct ost_watch *watch, unsigned what)
 {
+    struct ost_port *port = OST_CONTAINER(watch, struct ost_port, watch);
     struct ost_list *node, *next;
     struct ost_need *only = NULL;
     int count = 0;
 
-    OST_LIST_EACH(node, next, queue) {
+    OST_LIST_EACH(node, next, &port->needs) {
         struct ost_need *need = need_of(node);
 
         if (need->waiter->over || !(need->what & what))
@@ -95,11 +96,11 @@ static void ready(struct ost_watch *watch, struct ost_list *queue, unsigned what
         count++;
     }
     if (count == 0) {
-        ost_watch_set(watch, wanted(queue));
+        ost_watch_set(watch, wanted(port));
     } else if (count == 1) {
         end(only->waiter, 0);
     } else {
-        OST_LIST_EACH(node, next, queue)
+        OST_LIST_EACH(node, next, &port->needs)
             if (need_of(node)->ready)
                 ost_waiter_wake(need_of(node)->waiter);
     }
@@ -107,12 +108,14 @@ static void ready(struct ost_watch *watch, struct ost_list *queue, unsigned what
 
 static void on_stream_ready(struct ost_watch *watch, unsigned what)
 {
-    ready(watch, &OST_CONTAINER(watch, struct ost_stream, request.watch)->needs, what);
-}
+    struct ost_waiter *w = OST_CONTAINER(watch, struct ost_stream, request.watch)->waiting;
 
-static void on_port_ready(struct ost_watch *watch, unsigned what)
-{
-    ready(watch, &OST_CONTAINER(watch, struct ost_port, watch)->needs, what);
+    if (w && !w->over && w->what & what) {
+        w->came = w->what & what;
+        end(w, 0);
+    } else {
+        ost_watch_set(watch, 0);
+    }
 }
 
 static void on_due(struct ost_timer *timer)
@@ -135,46 +138,52 @@ void ost_need_stream(struct ost_need *need, struct ost_stream *s, unsigned what)
 {
     need->fd = s->request.watch.fd;
     need->what = what;
-    need->watch = &s->request.watch;
-    need->queue = &s->needs;
+    need->stream = s;
+    need->port = NULL;
 }
 
 void ost_need_port(struct ost_need *need, struct ost_port *port, unsigned what)
 {
     need->fd = port->watch.fd;
     need->what = what;
-    need->watch = &port->watch;
-    need->queue = &port->needs;
+    need->stream = NULL;
+    need->port = port;
 }
 
 void ost_need_descriptor(struct ost_need *need, int fd, unsigned what)
 {
     need->fd = fd;
     need->what = what;
-    need->watch = NULL;
+    need->stream = NULL;
+    need->port = NULL;
 }
 
-/* Let its watch tell of what all in the queue want, this one included. */
+/* Let what it needs tell of all that those want who wait for it, this one included. */
 static int enlist(struct ost_need *need, struct ost_waiter *w)
 {
-    if (!need->watch) {
+    if (need->stream) {
+        w->what |= need->what;
+        return 0;
+    }
+    if (!need->port) {
         ost_port_init(&need->own, w->stream->request.owner->reactor, need->fd);
-        need->watch = &need->own.watch;
-        need->queue = &need->own.needs;
+        need->port = &need->own;
     }
     need->waiter = w;
-    ost_list_append(need->queue, &need->node);
-    if (need->watch == &w->stream->request.watch)
-        need->watch->ready = on_stream_ready;
-    return ost_watch_set(need->watch, wanted(need->queue));
+    ost_list_append(&need->port->needs, &need->node);
+    return ost_watch_set(&need->port->watch, wanted(need->port));
 }
 
-static void delist(struct ost_need *need)
+static void delist(struct ost_need *need, const struct ost_waiter *w)
 {
+    if (need->stream) {
+        need->ready = w->came & need->what;
+        return;
+    }
     ost_list_remove(&need->node);
-    if (need->watch == &need->own.watch) {
+    if (need->port == &need->own) {
         ost_port_fini(&need->own);
-        need->watch = NULL;
+        need->port = NULL;
     }
 }
 
@@ -184,24 +193,26 @@ static void park(struct ost_stream *s, struct ost_waiter *w)
 
     s->waiting = w;
     ost_stream_note_wait(s, ost_reactor_now(s->request.owner->reactor));
-    ost_request_set_current(NULL);
     while (!w->over)
         s->parker->park(s);
     ost_request_set_current(&s->request);
     ost_stream_note_run(s);
     s->waiting = NULL;
     s->burst = 0;
-    ostler_here(place);
+    ost_set_here(place);
 }
 
-static int wait_parked(struct ost_waiter *w, struct ost_need *needs, size_t n, uint64_t due)
+/* Wait for what w wants of its own stream, for somebody who wakes it, or due. */
+static int wait_parked(struct ost_waiter *w, uint64_t due)
 {
     struct ostler_request *r = &w->stream->request;
     int error = atomic_load(&r->cancelled) ? -ECANCELED : 0;
-    size_t count = 0;
 
-    while (error == 0 && count < n)
-        error = enlist(&needs[count++], w);
+    w->came = 0;
+    if (error == 0 && w->what) {
+        r->watch.ready = on_stream_ready;
+        error = ost_watch_set(&r->watch, w->what);
+    }
     if (error == 0) {
         r->timer.fire = on_due;
         ost_timer_set(&r->timer, r->owner->reactor, due);
@@ -210,8 +221,21 @@ static int wait_parked(struct ost_waiter *w, struct ost_need *needs, size_t n, u
         error = w->result;
     }
     w->over = false;
+    return error;
+}
+
+static int wait_for_needs(struct ost_waiter *w, struct ost_need *needs, size_t n, uint64_t due)
+{
+    size_t count = 0;
+    int error = 0;
+
+    w->what = 0;
+    while (error == 0 && count < n)
+        error = enlist(&needs[count++], w);
+    if (error == 0)
+        error = wait_parked(w, due);
     while (count > 0)
-        delist(&needs[--count]);
+        delist(&needs[--count], w);
     return error;
 }
 
@@ -344,22 +368,37 @@ int ost_waiter_wait(struct ost_waiter *w, struct ost_need *needs, size_t n, uint
         needs[i].ready = 0;
     if (w->stream)
         due = earlier(due, w->stream->deadline);
-    return w->stream && w->stream->parker ? wait_parked(w, needs, n, due) : wait_in_kernel(w, needs, n, due);
+    return w->stream && w->stream->parker ? wait_for_needs(w, needs, n, due) : wait_in_kernel(w, needs, n, due);
+}
+
+/* A fiber's hot path. Nobody wakes it, so what that takes is left out. */
+static int wait_alone(struct ost_stream *s, unsigned what, uint64_t due)
+{
+    struct ost_waiter w;
+    int error;
+
+    if (what == OST_READ && ost_request_input_is_over(&s->request))
+        return 0; /* the end can be read */
+    w.stream = s;
+    w.what = what;
+    w.over = false;
+    error = wait_parked(&w, earlier(due, s->deadline));
+    return error == -ETIMEDOUT && !what ? 0 : error;
+}
+
+static int wait_alone_in_kernel(struct ost_stream *s, unsigned what, uint64_t due)
+{
+    struct ost_waiter w = { .stream = s, .fd = -1 };
+    struct ost_need need = { .fd = s->request.watch.fd, .what = what };
+
+    return wait_in_kernel(&w, &need, 1, earlier(due, s->deadline));
 }
 
 int ost_wait(struct ost_stream *s, unsigned what, uint64_t due)
 {
-    struct ost_waiter w = { .stream = s, .fd = -1 };
-    struct ost_need need = { .ready = 0 };
-    int error;
-
-    if (!s->parker && !what)
-        return 0;
-    if (s->parker && what == OST_READ && ost_request_input_is_over(&s->request))
-        return 0; /* the end can be read */
-    ost_need_stream(&need, s, what);
-    error = ost_waiter_wait(&w, &need, what ? 1 : 0, due);
-    return error == -ETIMEDOUT && !what ? 0 : error;
+    if (s->parker)
+        return wait_alone(s, what, due);
+    return what ? wait_alone_in_kernel(s, what, due) : 0;
 }
 
 /* In a thread the wait ends only when the socket's input does. There is a price: once
@@ -374,7 +413,7 @@ void ost_stream_stop(struct ostler_request *r)
         r->shut_read = true;
         shutdown(r->watch.fd, SHUT_RD);
     } else if (r->input_left == 0) {
-        ready(&r->watch, &s->needs, OST_READ);
+        on_stream_ready(&r->watch, OST_READ);
     }
 }
 
@@ -383,10 +422,10 @@ void ost_stream_cancel(struct ostler_request *r)
     struct ost_stream *s = OST_CONTAINER(r, struct ost_stream, request);
     int wake = atomic_load(&s->wake) - 1;
 
-    ost_unpark(s, -ECANCELED);
-    end(s->waiting, -ECANCELED);
     if (wake >= 0)
         eventfd_write(wake, 1);
     if (r->relay)
         ost_nudge(r);
+    end(s->waiting, -ECANCELED);
+    ost_unpark(s, -ECANCELED); /* it may be gone then */
 }

@@ -29,17 +29,17 @@ void ost_port_fini(struct ost_port *port);
 
 /* A descriptor, and what for it is waited for: one of several in a wait. */
 struct ost_need {
-    struct ost_list node; /* in queue */
+    struct ost_list node; /* in port->needs */
     struct ost_waiter *waiter;
     unsigned what;  /* OST_READ | OST_WRITE */
     unsigned ready; /* those of them that came */
     int fd;
-    struct ost_watch *watch; /* on a reactor: what tells, and who waits for that */
-    struct ost_list *queue;
-    struct ost_port own; /* of a descriptor that is watched for this wait alone */
+    struct ost_stream *stream; /* whose descriptor it is: the waiter's own; or NULL */
+    struct ost_port *port;     /* on a reactor: what tells; or NULL: its own */
+    struct ost_port own;       /* of a descriptor that is watched for this wait alone */
 };
 
-/* What to wait for: readiness of a stream, of a port's descriptor, or of a descriptor. */
+/* What to wait for: readiness of the waiter's own stream, of a port's descriptor, or of a descriptor. */
 void ost_need_stream(struct ost_need *need, struct ost_stream *stream, unsigned what);
 void ost_need_port(struct ost_need *need, struct ost_port *port, unsigned what);
 void ost_need_descriptor(struct ost_need *need, int fd, unsigned what);
@@ -47,6 +47,7 @@ void ost_need_descriptor(struct ost_need *need, int fd, unsigned what);
 /* Whoever waits: stands on its stack. */
 struct ost_waiter {
     struct ost_stream *stream; /* whose handler it is; NULL: a thread that runs no handler */
+    unsigned what, came;       /* on a reactor: of that stream, for which nobody else waits */
     struct ost_job job;        /* ends the wait from elsewhere */
     atomic_bool woken;         /* it is posted; or fd was written to */
     bool over;

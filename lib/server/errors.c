@@ -12,7 +12,7 @@ static bool is_peers_doing(const struct ostler_request *request, int error)
 {
     enum ostler_close_reason reason = ost_request_reason(error);
 
-    if (error == -ECANCELED && atomic_load(&request->cancelled))
+    if (error == -ECANCELED && ost_request_is_cancelled(request))
         return true; /* ours, as of a stop */
     if (error != request->io_error)
         return false;
@@ -28,10 +28,6 @@ static const char *describe(char *buffer, size_t size, const struct ostler_reque
     switch (request->death) {
     case OST_KILLED:
         snprintf(buffer, size, "its child was killed by signal %d", request->death_status);
-        return buffer;
-    case OST_EXITED:
-        snprintf(buffer, size, "its child exited with status %d before the handler had returned",
-                 request->death_status);
         return buffer;
     case OST_UNBORN:
         snprintf(buffer, size, "cannot make a child for it: %s", ostler_strerror(error));

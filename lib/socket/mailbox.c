@@ -1,6 +1,8 @@
 /* A mailbox: messages in a list, under a mutex that nobody holds while he waits; and in
  * another list those who wait, in the order in which they came. A message, or room, calls
- * the first of them that it suits. */
+ * the first of them that it suits and that was not called yet. Somebody else may be faster,
+ * for the called one has still to wake: then it waits on, in its old place. And when one
+ * leaves that was called, what it was called for may still be there: then it calls the next. */
 #include "socket/mailbox.h"
 
 #include <errno.h>
@@ -146,80 +148,122 @@ void ost_mailbox_leave(struct ostler_mailbox *m, struct ost_visit *visit)
 {
     pthread_mutex_lock(&m->lock);
     ost_list_remove(&visit->node);
-    if (visit->called && (ready(m) & visit->what))
-        call(m, ready(m) & visit->what);
+    if (visit->called) {
+        call(m, ready(m) & visit->what & OST_READ);
+        call(m, ready(m) & visit->what & OST_WRITE);
+    }
     pthread_mutex_unlock(&m->lock);
 }
 
-/* Wait for what, by due. 0 when it may be there. */
-static int wait_for(struct ostler_mailbox *m, unsigned what, uint64_t due)
-{
-    struct ost_waiter waiter;
-    struct ost_visit visit;
-    int error;
-
-    if (due == 0)
-        return -ETIMEDOUT;
-    error = ost_waiter_init(&waiter, false);
-    if (error < 0)
-        return error;
-    ost_mailbox_enter(m, &visit, what, &waiter);
-    error = ost_waiter_wait(&waiter, NULL, 0, due);
-    visit.called = visit.called && error < 0; /* what it was called for it takes now */
-    ost_mailbox_leave(m, &visit);
-    ost_waiter_fini(&waiter);
-    return error;
-}
-
-/* 0, or why nothing may be done. */
-static int begin(const struct ostler_mailbox *m, long timeout_ms)
+/* 0, or why the caller may not wait. */
+static int begin_to_wait(void)
 {
     struct ostler_request *r = ost_request_current();
+    int error;
+
+    if (!r)
+        return ost_reactor_running() ? -EDEADLK : 0;
+    error = ost_stream_check(OST_CONTAINER(r, struct ost_stream, request));
+    return error < 0 ? error : ost_give_turn();
+}
+
+/* 0, or why nothing may be done. Who must not wait gives no turn either, for he may hold a lock; and
+ * at his end, whatever its cause, he may still tell others. */
+static int begin(const struct ostler_mailbox *m, long timeout_ms)
+{
     int error = ost_mailbox_check(m);
 
     if (error == 0 && timeout_ms < OSTLER_NEVER)
         error = -EINVAL;
-    if (error == 0 && timeout_ms != 0 && !r && ost_reactor_running())
-        error = -EDEADLK;
-    if (error == 0 && r)
-        error = ost_stream_check(OST_CONTAINER(r, struct ost_stream, request));
-    return error;
+    return error == 0 && timeout_ms != 0 ? begin_to_wait() : error;
 }
 
-static uint64_t due_in(long timeout_ms)
-{
-    return timeout_ms == 0 ? 0 : ost_clock_after(ost_clock_ms(), timeout_ms);
-}
+/* What somebody comes for. */
+struct errand {
+    unsigned what;           /* OST_WRITE: to put message in; OST_READ: to take one out */
+    struct message *message; /* what he has, before and after */
+    size_t size;             /* of his buffer */
+};
 
-/* Make room for message by the mailbox's own rule: 0 or -EAGAIN; *loser is to be freed. Under lock. */
-static int make_room(struct ostler_mailbox *m, struct message *message, struct message **loser)
+/* Put the message in, in exchange for what has to go for it, or drop it. -EAGAIN: it is full; -EPIPE. Under lock. */
+static int put(struct ostler_mailbox *m, struct errand *e)
 {
-    *loser = NULL;
-    if (m->count < m->options.capacity)
-        return 0;
-    if (m->options.full == OSTLER_FULL_WAIT)
-        return -EAGAIN;
-    *loser = m->options.full == OSTLER_FULL_DROP_OLDEST ? take(m) : message;
-    m->dropped++;
+    struct message *oldest = NULL;
+
+    if (m->closed)
+        return -EPIPE;
+    if (m->count == m->options.capacity) {
+        if (m->options.full == OSTLER_FULL_WAIT)
+            return -EAGAIN;
+        m->dropped++;
+        if (m->options.full == OSTLER_FULL_DROP_NEWEST)
+            return 0;
+        oldest = take(m);
+    }
+    ost_list_append(&m->messages, &e->message->node);
+    m->count++;
+    e->message = oldest;
+    call(m, OST_READ);
     return 0;
 }
 
-/* Put message in, or drop it: 0; it is the mailbox's then. -EAGAIN: it is full; -EPIPE. */
-static int put(struct ostler_mailbox *m, struct message *message)
+/* Take the first message out. -EAGAIN: there is none; -EPIPE: nor will there be; -EMSGSIZE. Under lock. */
+static int get(struct ostler_mailbox *m, struct errand *e)
 {
-    struct message *loser = NULL;
+    if (m->count == 0)
+        return m->closed ? -EPIPE : -EAGAIN;
+    if (OST_CONTAINER(m->messages.next, struct message, node)->size > e->size)
+        return -EMSGSIZE;
+    e->message = take(m);
+    call(m, OST_WRITE);
+    return 0;
+}
+
+static int attempt(struct ostler_mailbox *m, struct errand *e, struct ost_visit *visit)
+{
     int error;
 
     pthread_mutex_lock(&m->lock);
-    error = m->closed ? -EPIPE : make_room(m, message, &loser);
-    if (error == 0 && loser != message) {
-        ost_list_append(&m->messages, &message->node);
-        m->count++;
-        call(m, OST_READ);
-    }
+    error = e->what == OST_WRITE ? put(m, e) : get(m, e);
+    if (visit)
+        visit->called = error == -EMSGSIZE; /* that message is still there */
     pthread_mutex_unlock(&m->lock);
-    free(loser);
     return error;
+}
+
+/* Wait in line, by due at most, until an attempt succeeds, or fails with anything but -EAGAIN. */
+static int attempt_in_line(struct ostler_mailbox *m, struct errand *e, struct ost_waiter *waiter, uint64_t due)
+{
+    struct ost_visit visit;
+    int error = -EAGAIN, waited = 0;
+
+    ost_mailbox_enter(m, &visit, e->what, waiter);
+    while (error == -EAGAIN && waited == 0) {
+        waited = ost_waiter_wait(waiter, NULL, 0, due);
+        if (waited == 0)
+            error = attempt(m, e, &visit);
+    }
+    ost_mailbox_leave(m, &visit);
+    return error == -EAGAIN ? waited : error;
+}
+
+static int wait_for(struct ostler_mailbox *m, struct errand *e, long timeout_ms)
+{
+    struct ost_waiter waiter;
+    int error = timeout_ms == 0 ? -ETIMEDOUT : ost_waiter_init(&waiter, false);
+
+    if (error < 0)
+        return error;
+    error = attempt_in_line(m, e, &waiter, ost_clock_after(ost_clock_ms(), timeout_ms));
+    ost_waiter_fini(&waiter);
+    return error;
+}
+
+static int run(struct ostler_mailbox *m, struct errand *e, long timeout_ms)
+{
+    int error = attempt(m, e, NULL);
+
+    return error == -EAGAIN ? wait_for(m, e, timeout_ms) : error;
 }
 
 static struct message *copy_of(const void *data, size_t size)
@@ -237,64 +281,36 @@ static struct message *copy_of(const void *data, size_t size)
 
 int ostler_mailbox_send(struct ostler_mailbox *m, const void *data, size_t size, long timeout_ms)
 {
+    struct errand errand = { .what = OST_WRITE };
     int error = begin(m, timeout_ms);
-    uint64_t due = due_in(timeout_ms);
-    struct message *message;
 
     if (error < 0 || (!data && size > 0))
         return error < 0 ? error : -EINVAL;
     if (size > m->options.max_size)
         return -EMSGSIZE;
-    message = copy_of(data, size);
-    if (!message)
+    errand.message = copy_of(data, size);
+    if (!errand.message)
         return -ENOMEM;
-    while ((error = put(m, message)) == -EAGAIN && (error = wait_for(m, OST_WRITE, due)) == 0)
-        continue;
-    if (error < 0)
-        free(message);
-    return error;
-}
-
-/* Take the first message: 0, and NULL when it is closed and empty. -EAGAIN: there is none; -EMSGSIZE. */
-static int get(struct ostler_mailbox *m, struct message **out, size_t size)
-{
-    const struct ost_list *first;
-    int error = 0;
-
-    *out = NULL;
-    pthread_mutex_lock(&m->lock);
-    first = m->messages.next;
-    if (m->count == 0)
-        error = m->closed ? -EPIPE : -EAGAIN;
-    else if (OST_CONTAINER(first, struct message, node)->size > size)
-        error = -EMSGSIZE;
-    if (error == 0) {
-        *out = take(m);
-        call(m, OST_WRITE);
-    }
-    if (error == -EMSGSIZE)
-        call(m, OST_READ); /* it is still there, for another */
-    pthread_mutex_unlock(&m->lock);
+    error = run(m, &errand, timeout_ms);
+    free(errand.message);
     return error;
 }
 
 ssize_t ostler_mailbox_receive(struct ostler_mailbox *m, void *buffer, size_t size, long timeout_ms)
 {
+    struct errand errand = { .what = OST_READ, .size = size };
     int error = begin(m, timeout_ms);
-    uint64_t due = due_in(timeout_ms);
-    struct message *message;
     ssize_t n;
 
     if (error < 0 || (!buffer && size > 0))
         return error < 0 ? error : -EINVAL;
-    while ((error = get(m, &message, size)) == -EAGAIN && (error = wait_for(m, OST_READ, due)) == 0)
-        continue;
+    error = run(m, &errand, timeout_ms);
     if (error < 0)
         return error;
-    n = (ssize_t)message->size;
+    n = (ssize_t)errand.message->size;
     if (n > 0)
-        memcpy(buffer, message->bytes, message->size);
-    free(message);
+        memcpy(buffer, errand.message->bytes, errand.message->size);
+    free(errand.message);
     return n;
 }
 

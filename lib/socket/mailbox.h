@@ -20,8 +20,8 @@ int ost_mailbox_check(const struct ostler_mailbox *mailbox);
 /* What of it is ready. */
 unsigned ost_mailbox_ready(struct ostler_mailbox *mailbox);
 
-/* Let waiter be woken when some of what is ready, and no more. Whoever leaves what he was
- * called for is asked to say so: it is the next one's then. */
+/* Let waiter be woken when some of what is ready; only one is, for each message or room for
+ * one. What is still there when it leaves is the next one's. */
 void ost_mailbox_enter(struct ostler_mailbox *mailbox, struct ost_visit *visit, unsigned what,
                        struct ost_waiter *waiter);
 void ost_mailbox_leave(struct ostler_mailbox *mailbox, struct ost_visit *visit);

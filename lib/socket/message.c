@@ -50,16 +50,27 @@ static ssize_t receive_some(int fd, void *into, size_t n, int flags)
     return got;
 }
 
+static void be_empty(struct msghdr *m)
+{
+    m->msg_namelen = 0;
+    m->msg_controllen = 0;
+    m->msg_flags = 0;
+}
+
 static ssize_t receive_once(struct ostler_socket *s, const struct ost_call *call, int flags)
 {
     struct msghdr *m = OST_CONTAINER(call, const struct incoming, call)->message;
-    bool counts = s->request && !(flags & (MSG_OOB | MSG_ERRQUEUE));
+    struct msghdr copy = *m;
+    ssize_t got;
 
-    if (counts && (s->request->eof || ost_request_input_is_over(s->request))) /* the call is not made then */
-        m->msg_namelen = 0, m->msg_controllen = 0, m->msg_flags = 0;
-    if (counts)
-        return ost_request_receive_by(s->request, receive_some, m, size_of(m), flags);
-    return ost_socket_receive_message(s->fd, m, flags);
+    if (!s->request || flags & (MSG_OOB | MSG_ERRQUEUE))
+        return ost_socket_receive_message(s->fd, m, flags);
+    got = ost_request_receive_by(s->request, receive_some, &copy, size_of(m), flags);
+    if (got > 0)
+        *m = copy;
+    else if (got == 0) /* perhaps the kernel was not asked */
+        be_empty(m);
+    return got;
 }
 
 static ssize_t send_once(struct ostler_socket *s, const struct ost_call *call, int flags)

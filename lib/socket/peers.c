@@ -67,15 +67,18 @@ static int connect_unix(struct ostler_socket *s, const struct ostler_address *pe
     return error;
 }
 
-/* An interrupted attempt goes on, like one that never was to be waited for. */
+/* An attempt that was interrupted goes on, and a second call joins it. That is how the outcome is
+ * learnt, too: SO_ERROR would tell it, but leave the kernel with an attempt that is not over. */
 static int connect_internet(struct ostler_socket *s, const struct ostler_address *peer, uint64_t due)
 {
     int error = connect_once(s, peer);
 
-    if (error != -EINTR && (error != -EINPROGRESS || due == 0))
-        return error;
-    error = ost_object_wait(s, OST_WRITE, due);
-    return error < 0 ? error : ost_socket_error(s->fd);
+    while (error == -EINTR || (due != 0 && (error == -EINPROGRESS || error == -EALREADY))) {
+        error = error == -EINTR ? 0 : ost_object_wait(s, OST_WRITE, due);
+        if (error == 0)
+            error = connect_once(s, peer);
+    }
+    return error;
 }
 
 /* Waiting is certain; where it is forbidden nothing is to begin. */

@@ -72,6 +72,8 @@ static int check_all(const struct ostler_wait *waits, size_t count, long timeout
     }
     if (error == 0 && !any && timeout_ms == OSTLER_NEVER)
         return -EINVAL;
+    if (error == 0 && timeout_ms != 0 && !r && ost_reactor_running())
+        return -EDEADLK;
     if (error == 0 && r)
         error = ost_stream_check(OST_CONTAINER(r, struct ost_stream, request));
     return error;
@@ -221,14 +223,14 @@ static int wait_once(struct party *p, uint64_t due)
     return error;
 }
 
-/* A time has come: the caller's, which is nothing wrong, or that of its request or stream. */
-static int time_is_up(struct party *p, uint64_t silent)
+/* A time has come: the caller's, which is nothing wrong, or that of its stream or request. */
+static int time_is_up(struct party *p, bool is_callers)
 {
     const struct ostler_request *r = ost_request_current();
-    int error = r ? ost_stream_check(OST_CONTAINER(r, struct ost_stream, request)) : 0;
+    int error = is_callers ? 0 : -ETIMEDOUT;
 
-    if (error == 0 && ost_clock_ms() >= silent)
-        error = -ETIMEDOUT;
+    if (error == 0 && r)
+        error = ost_stream_check(OST_CONTAINER(r, struct ost_stream, request));
     return error < 0 ? error : tell(p);
 }
 
@@ -247,7 +249,7 @@ static int wait_until(struct party *p, long timeout_ms)
     while (error == 0 && !is_any_ready(p))
         error = wait_once(p, due < silent ? due : silent);
     if (error == -ETIMEDOUT)
-        return time_is_up(p, silent);
+        return time_is_up(p, due < silent);
     return error < 0 ? error : tell(p);
 }
 
@@ -288,7 +290,9 @@ int ostler_wait_any(struct ostler_wait *waits, size_t count, long timeout_ms)
     if (error < 0)
         return error;
     own = stream_among(&p);
-    error = own ? ost_stream_flush(own) : ost_give_turn();
+    error = own ? ost_stream_flush(own) : 0;
+    if (error == 0 && timeout_ms != 0)
+        error = ost_give_turn();
     if (error < 0)
         return error;
     return count > FEW ? wait_for_many(&p, timeout_ms) : wait_for_few(&p, timeout_ms);
@@ -297,6 +301,7 @@ int ostler_wait_any(struct ostler_wait *waits, size_t count, long timeout_ms)
 int ostler_sleep_ms(long ms)
 {
     struct ostler_request *r = ost_request_current();
+    uint64_t due = ost_clock_after(ost_clock_ms(), ms);
     struct ost_waiter waiter;
     int error = ms < 0 ? -EINVAL : 0;
 
@@ -306,7 +311,8 @@ int ostler_sleep_ms(long ms)
         error = ost_waiter_init(&waiter, !r);
     if (error < 0)
         return error;
-    error = ost_waiter_wait(&waiter, NULL, 0, ost_clock_after(ost_clock_ms(), ms));
+    while (error == 0) /* a thread may be woken by what came too late for its last wait */
+        error = ost_waiter_wait(&waiter, NULL, 0, due);
     ost_waiter_fini(&waiter);
     if (error == -ETIMEDOUT)
         error = r ? ost_stream_check(OST_CONTAINER(r, struct ost_stream, request)) : 0;
