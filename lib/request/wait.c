@@ -48,9 +48,11 @@ void ost_waiter_wake(struct ost_waiter *w)
 {
     struct ostler_reactor *reactor;
 
+    if (atomic_exchange(&w->woken, true) && w->fd < 0)
+        return;
     if (w->fd >= 0)
         eventfd_write(w->fd, 1);
-    if (w->fd >= 0 || !w->stream || atomic_exchange(&w->woken, true))
+    if (w->fd >= 0 || !w->stream)
         return;
     reactor = w->stream->request.owner->reactor;
     if (ostler_reactor_is_current(reactor))
@@ -348,12 +350,16 @@ int ost_waiter_init(struct ost_waiter *w, bool alone)
     return w->fd < 0 ? w->fd : 0;
 }
 
+/* A wake-up that came when it did not wait, or no longer, must not end the handler's next wait
+ * for something else. */
 void ost_waiter_fini(struct ost_waiter *w)
 {
-    if (atomic_load(&w->woken))
-        ost_reactor_withdraw(w->stream->request.owner->reactor, &w->job);
     if (w->owns)
         close(w->fd);
+    else if (atomic_load(&w->woken) && w->fd >= 0)
+        eventfd_read(w->fd, &(eventfd_t){ 0 });
+    else if (atomic_load(&w->woken) && w->stream)
+        ost_reactor_withdraw(w->stream->request.owner->reactor, &w->job);
 }
 
 int ost_waiter_wait(struct ost_waiter *w, struct ost_need *needs, size_t n, uint64_t due)

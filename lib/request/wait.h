@@ -49,7 +49,7 @@ struct ost_waiter {
     struct ost_stream *stream; /* whose handler it is; NULL: a thread that runs no handler */
     unsigned what, came;       /* on a reactor: of that stream, for which nobody else waits */
     struct ost_job job;        /* ends the wait from elsewhere */
-    atomic_bool woken;         /* it is posted */
+    atomic_bool woken;         /* it is posted; or fd was written to */
     bool over;
     int result;
     int fd;    /* that wakes a thread, or -1 */

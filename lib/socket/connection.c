@@ -91,7 +91,7 @@ static int try_each(struct ostler_socket **out, const struct addrinfo *to, const
 int ostler_create_connection(struct ostler_socket **out, const char *host, int port, double timeout,
                              const struct ostler_address *source)
 {
-    struct ostler_socket *s;
+    struct ostler_socket *s = NULL;
     struct addrinfo *found;
     uint64_t begin = ost_clock_ms(), due;
     int error = out && host ? resolve(&found, host, port, AF_UNSPEC, timeout) : -EINVAL;

@@ -15,7 +15,7 @@
 
 #include "support/harness.h"
 
-enum { HELPERS = 64, CROWD = 200, LONG = 60 };
+enum { HELPERS = 64, CROWD = 200, NAPS = 10, LONG = 60 };
 
 /* Shared with children. */
 static struct world {
@@ -26,12 +26,19 @@ static struct world {
     struct harness_event answered; /* a handler has its result */
     atomic_int live;               /* results that were not freed */
     atomic_int running, most;      /* resolvers at once */
+    struct harness_event done;     /* a helper has told its caller */
+    atomic_int done_before;        /* how often that was so before */
     atomic_int resolved;           /* calls for names */
     atomic_int result;             /* the last handler's */
     struct ostler_request_ref id;  /* the last request's */
     atomic_bool no_threads, no_memory, deaf;
-} *world;
+} *_Atomic world;
 
+/* With linger a caller goes on only when its helper is done. */
+static _Thread_local bool linger, has_helper, is_done;
+
+int __real_pthread_mutex_unlock(pthread_mutex_t *lock);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *lock);
 int __real_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **out);
 int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **out);
 void __real_freeaddrinfo(struct addrinfo *found);
@@ -39,6 +46,21 @@ void __wrap_freeaddrinfo(struct addrinfo *found);
 int __real_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
 void *__real_malloc(size_t size);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *lock)
+{
+    int error = __real_pthread_mutex_unlock(lock);
+
+    if (is_done) {
+        is_done = false;
+        harness_raise(&world->done);
+    }
+    if (has_helper) {
+        has_helper = false;
+        harness_wait(&world->done, atomic_load(&world->done_before) + 1);
+    }
+    return error;
+}
+
 void *__wrap_malloc(size_t size);
 
 /* Do helpers leave the program's signals to it? */
@@ -79,6 +101,7 @@ int __wrap_getaddrinfo(const char *host, const char *service, const struct addri
             hang();
         if (strchr(host, '.') == NULL)
             real = "127.0.0.7";
+        is_done = true;
     }
     code = __real_getaddrinfo(real, service, hints, out);
     if (code == 0)
@@ -94,6 +117,7 @@ void __wrap_freeaddrinfo(struct addrinfo *found)
 
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
 {
+    has_helper = linger;
     if (!world || !atomic_load(&world->no_threads))
         return __real_pthread_create(out, attributes, run, arg);
     harness_raise(&world->refused);
@@ -114,6 +138,7 @@ static void open_world(void)
     harness_event_init(&world->returned);
     harness_event_init(&world->refused);
     harness_event_init(&world->answered);
+    harness_event_init(&world->done);
     atomic_store(&world->deaf, true);
 }
 
@@ -486,6 +511,41 @@ START_TEST(a_server_stops_while_a_resolver_hangs)
 }
 END_TEST
 
+/* The helper may be done before it is waited for. */
+static int sleep_between_names(struct ostler_stream *s)
+{
+    int early = 0;
+
+    for (int i = 0; i < NAPS; i++) {
+        uint64_t begin;
+
+        atomic_store(&world->done_before, harness_count(&world->done));
+        linger = true;
+        resolve("host", LONG);
+        linger = false;
+        begin = harness_now_ms();
+        ostler_sleep_ms(2);
+        early += harness_now_ms() < begin + 2;
+    }
+    return ostler_stream_printf(s, "%d\n", early);
+}
+
+START_TEST(a_late_wake_up_ends_no_other_wait)
+{
+    static const struct ostler_stream_handler sleeper = { .handle = sleep_between_names };
+    struct ostler_server_options options = options_of(_i);
+    struct harness_server h;
+    int client;
+
+    options.stream = &sleeper;
+    harness_start(&h, &options);
+    client = harness_connect(h.server);
+    ck_assert(harness_expect(client, "0\n"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 START_TEST(a_crowd_is_resolved_by_sixty_four_helpers)
 {
     struct harness_server h;
@@ -632,6 +692,7 @@ int main(void)
     tcase_add_loop_test(tc, a_resolver_that_hangs_harms_only_its_caller, 0, MIXINS);
     tcase_add_loop_test(tc, a_cancelled_request_leaves_a_resolver_that_hangs, 0, MIXINS);
     tcase_add_loop_test(tc, a_server_stops_while_a_resolver_hangs, 0, MIXINS);
+    tcase_add_loop_test(tc, a_late_wake_up_ends_no_other_wait, 0, MIXINS);
     tcase_add_loop_test(tc, a_crowd_is_resolved_by_sixty_four_helpers, THREADING, FORKING);
     tc = new_case(suite, "callbacks and children");
     tcase_add_test(tc, a_callback_must_not_wait_for_a_name);
