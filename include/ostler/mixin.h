@@ -11,7 +11,8 @@ struct ostler_mixin;
 
 /** A thread a request. Threads are started as needed, up to max_requests (256),
  *  and end when idle. A thread waits in the kernel on its own descriptor; the
- *  reactor drives accept and the close. All signals are blocked in them. */
+ *  reactor drives accept and the close. All signals are blocked in them. A handler may end its
+ *  thread by pthread_exit(3): its request ends, without finish and without handle_error. */
 OSTLER_API extern const struct ostler_mixin ostler_threading;
 
 /** A child process a request, at most max_requests (40) alive. A child has the connection
@@ -19,12 +20,14 @@ OSTLER_API extern const struct ostler_mixin ostler_threading;
  *  others that belong to this reactor; signals that the program catches have their default
  *  action in it, and the signal mask is that of the thread that forked. Its end, by
  *  _exit(2), is seen through a pidfd: other children of the program are never waited for,
- *  and SIGCHLD may be ignored. A child that dies of a signal, or exits by itself with
- *  another status than 0, fails its request alone (handle_error: -EOWNERDEAD).
+ *  and SIGCHLD may be ignored. A child that dies of a signal fails its request alone
+ *  (handle_error: -EOWNERDEAD); a handler that exits, by exit(3) or _exit(2), does so without
+ *  handle_error: a status other than 0 is a warning in the log.
  *
  *  fork(3) is called, so that pthread_atfork(3) handlers run; -EBUSY when a threading
- *  server is open in the process, since a child would inherit its threads' locks (and a
- *  threading server does not open while a forking one is). In a child no function of a
+ *  server is open in the process, or a thread of ostler_getaddrinfo() still runs, since a
+ *  child would inherit the threads' locks (and neither comes to be while a forking server
+ *  is open). In a child no function of a
  *  reactor, server or conn may be called but those that only tell. */
 OSTLER_API extern const struct ostler_mixin ostler_forking;
 

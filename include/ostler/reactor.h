@@ -41,6 +41,12 @@ OSTLER_API int ostler_reactor_stop(struct ostler_reactor *reactor);
  *  Thread: any. */
 OSTLER_API int ostler_reactor_abort(struct ostler_reactor *reactor);
 
+/** Busy polling: before the loop sleeps, let it look for readiness for up to us microseconds
+ *  (at most 1,000,000; 0, the default: it sleeps at once), as long as that pays: when
+ *  requests come quickly they are answered without the wake-up of a thread, which takes longer
+ *  than most of them; when they don't, it costs nothing. Thread: the reactor's. -EINVAL. */
+OSTLER_API int ostler_reactor_set_busy_poll(struct ostler_reactor *reactor, long us);
+
 /** Run function(arg) on the reactor's thread, after what was posted before it.
  *  What is still unrun when the reactor is freed never runs. -ENOMEM, -EINVAL.
  *  Thread: any. */

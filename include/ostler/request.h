@@ -3,6 +3,7 @@
 #ifndef OSTLER_REQUEST_H
 #define OSTLER_REQUEST_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <ostler/address.h>
@@ -44,6 +45,10 @@ OSTLER_API struct ostler_server *ostler_request_server(const struct ostler_reque
  *  is lost? Thread: any. */
 OSTLER_API bool ostler_request_is_datagram(const struct ostler_request *request);
 OSTLER_API bool ostler_request_was_cut(const struct ostler_request *request);
+
+/** The bytes of a datagram, for verify_request too, and how many to *length; borrowed, valid
+ *  as long as the request. NULL, and nothing written: it is a connection. Thread: any. */
+OSTLER_API const void *ostler_request_data(const struct ostler_request *request, size_t *length);
 
 /** The descriptor, which stays the reactor's: never close it. Of a datagram it is the
  *  listening socket. */

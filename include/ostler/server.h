@@ -32,7 +32,8 @@ struct ostler_stream_handler;
  *  service_actions and close are called once.
  *
  *  Thread of all slots: the reactor's, but for finish_request and handle_error, which
- *  run where the handler runs; in a child, shutdown_request does so too. Called in the order in which they stand here. */
+ *  run where the handler runs; in a child, shutdown_request does so too. Called in the order
+ *  in which they stand here. */
 struct ostler_server_class {
     const char *name;
     const struct ostler_server_class *super;
@@ -103,10 +104,12 @@ struct ostler_server_options {
     long timeout_ms;     /* without progress; 0: 300,000 (5 minutes) */
     long deadline_ms;    /* for a whole request; 0: none */
     long stop_timeout_ms; /* how long a graceful stop waits; 0: 10,000 */
-    long request_timeout_ms;  /* ostler_server_handle_request() only; 0: none */
+    long request_timeout_ms;  /* ostler_server_handle_request() only; 0: none, with ostler_forking
+                                 300,000 (5 minutes) */
     long actions_interval_ms; /* see service_actions; 0: none */
-    long stall_warn_ms;  /* a handler or callback that holds the loop for longer is named in
-                            the log; 0: 100 */
+    long stall_warn_ms;  /* a handler, callback or slot that holds the loop for longer is named in
+                            the log, where a flood is cut to a few lines a second; 0: 100. It is
+                            measured to a few ms */
     size_t max_input;    /* .conn: unused input kept, bytes; 0: 64 KiB */
     size_t max_output;   /* .conn: unsent output, bytes; 0: 1 MiB */
     size_t output_high;  /* .conn: mark at which reading pauses; 0: max_output / 16 */
@@ -118,6 +121,9 @@ struct ostler_server_options {
                                  bytes are there (not for protocols in which the server speaks
                                  first); one that never sends any is closed without its handler */
     unsigned socket_mode;     /* of a Unix socket's file, such as 0660; 0: 0777 less the umask */
+    bool no_block_on_close;   /* threading, forking: neither a stop nor ostler_server_free() waits for
+                                 handlers, which go on; see there */
+    bool daemon_threads;      /* threading: the same */
     bool skip_missing;        /* an address that this machine does not have is a warning,
                                  as long as another one could be bound */
 };
@@ -127,16 +133,28 @@ struct ostler_server_options {
  *  leaves nothing behind. -EINVAL: the options are wrong; -EADDRINUSE, -EACCES,
  *  -EADDRNOTAVAIL …: as bind(2).
  *
- *  A Unix socket gets its name only when it is ready, with its mode, in one step. The
- *  file of a socket that nobody listens on is replaced; one that is alive, and whatever
- *  else stands there (a file, a symbolic link), is left as it is: -EADDRINUSE, -EEXIST.
+ *  A Unix socket is bound to the very name that was asked for: getsockname(2) tells the same.
+ *  Its file never lets in more than socket_mode says; a client that comes in the moment between
+ *  bind and listen is refused (ECONNREFUSED). The file of a dead socket is replaced; one that
+ *  is alive, and whatever else stands there (a file, a symbolic link), is left as it is:
+ *  -EADDRINUSE, -EEXIST. Of two servers that race for a name one gets it.
  *  The process that made the file removes it at the end, if it is still the one it made.
  *  The socket of an fd:N becomes the server's on success; its file does not. */
 OSTLER_API int ostler_server_new(struct ostler_server **out, const struct ostler_server_options *options,
                                  struct ostler_reactor *reactor);
 
+/** Close it, as ostler_server_stop() does, and wait until every request has ended, however long
+ *  that takes, at most timeout_ms (OSTLER_NEVER: no limit); nobody is cut off. Meanwhile the
+ *  reactor runs. 0; -ETIMEDOUT: some still run, who are named in the log, and listed by
+ *  ostler_server_requests(); it may then be closed again, aborted or freed. -EBUSY: the reactor
+ *  runs already; -EPERM: in a child. */
+OSTLER_API int ostler_server_close(struct ostler_server *server, long timeout_ms);
+
 /** Close and free it. What still runs is ended as when a stop's time has run out,
- *  and this waits until it has ended. Not from a handler or callback of this
+ *  and this waits until it has ended. With no_block_on_close or daemon_threads handlers that
+ *  run are neither cut off nor waited for: a thread of the library's keeps the server
+ *  and its reactor until the last of them has ended, and what the options pointed to
+ *  (.user, .log, tables) must stay as long. When the process ends, so do they. Not from a handler or callback of this
  *  server, nor from anything else on the reactor while an inline handler of this
  *  server waits (stop it first). NULL is fine. */
 OSTLER_API void ostler_server_free(struct ostler_server *server);
@@ -146,11 +164,12 @@ OSTLER_API int ostler_server_start(struct ostler_server *server);
 
 /** Stop gracefully, without waiting for it: the listeners close and every
  *  connection's input ends with what has arrived, so that handlers answer that and
- *  leave; datagrams that have been received are answered. Connections from ostler_conn_connect() go on until all accepted ones have
- *  ended, and are then treated alike. What is left after stop_timeout_ms is cut off (SHUT_RDWR), and its reads
- *  and writes fail with -ECANCELED. What still runs a quarter of a second later is
- *  named in the log; a child is killed, and with a thread the server counts as stopped,
- *  with -ETIMEDOUT. */
+ *  leave; datagrams that have been received are answered. Connections from
+ *  ostler_conn_connect() go on until all accepted ones have ended, and are then treated
+ *  alike. What is left after stop_timeout_ms is cut off (SHUT_RDWR), and its reads and
+ *  writes fail with -ECANCELED. What still runs a quarter of a second later is named in
+ *  the log; a child is killed, and with a thread the server counts as stopped, with
+ *  -ETIMEDOUT. */
 OSTLER_API int ostler_server_stop(struct ostler_server *server);
 
 /** Cut off at once what a graceful stop would wait for. */
@@ -165,6 +184,11 @@ OSTLER_API int ostler_server_serve_forever(struct ostler_server *server);
  *  -ESHUTDOWN: the server stops, or has stopped; -errno. A request that verify_request refuses counts as processed. */
 OSTLER_API int ostler_server_handle_request(struct ostler_server *server);
 
+/** Change request_timeout_ms: ms, 0: only look whether one is there, OSTLER_NEVER: no limit.
+ *  A time-out that a listening socket itself has (SO_RCVTIMEO, socket(7)) counts as well: the
+ *  shorter one. */
+OSTLER_API int ostler_server_set_request_timeout(struct ostler_server *server, long ms);
+
 /** ostler_server_stop() from anywhere, waiting until serve_forever has left; on the
  *  serving thread, and inside a handler of this server, without waiting. Before
  *  serve_forever it makes that return at once. Thread: any. */
@@ -178,6 +202,10 @@ OSTLER_API void *ostler_server_user(const struct ostler_server *server);
 OSTLER_API const char *ostler_server_name(const struct ostler_server *server);
 OSTLER_API struct ostler_reactor *ostler_server_reactor(const struct ostler_server *server);
 OSTLER_API const struct ostler_log *ostler_server_log(const struct ostler_server *server);
+
+/** Its options as they hold, every default filled in: max_requests is the mix-in's capacity.
+ *  .address and .addresses are NULL: see ostler_server_address(). Thread: any. */
+OSTLER_API const struct ostler_server_options *ostler_server_options_of(const struct ostler_server *server);
 
 /** The index-th listening socket, in the order of the addresses ("*" gives two):
  *  its descriptor (-EINVAL beyond the last, -EBADF once closed), and its address

@@ -159,14 +159,19 @@ OSTLER_API int ostler_socket_makefile(struct ostler_socket *s, FILE **out, const
 
 /** socket.create_connection((host, port), timeout, source_address): resolve host (a name or
  *  a number), try each of its addresses in turn, and give the first that connects, with timeout as
- *  its time-out. timeout, in seconds, is for all of it together, the resolver included. source
- *  NULL: any address. The error is the last address's; -ENOENT: no such host; -EAGAIN: the
- *  resolver cannot say now. */
+ *  its time-out. timeout, in seconds, is for all of it together, the resolver included; each
+ *  address has an equal share of what is left, so that one that does not answer leaves some to
+ *  those behind it. 0: a number only, and -EINPROGRESS as connect. source NULL: any
+ *  address. -EINVAL: a port that is not 0 to 65535; for the resolver see
+ *  ostler_getaddrinfo(); else the error is the last address's. */
 OSTLER_API int ostler_create_connection(struct ostler_socket **out, const char *host, int port, double timeout,
                                         const struct ostler_address *source);
 
 /** socket.create_server(): a TCP socket that listens on host (NULL or "": everywhere) and port,
- *  with SO_REUSEADDR. Zero is the default. */
+ *  with SO_REUSEADDR. Zero is the default. A name is resolved, and its first address taken.
+ *  -EINVAL: a port or backlog out of range, dualstack_ipv6 without AF_INET6; -EAFNOSUPPORT;
+ *  -EOPNOTSUPP: the system has no dual stack; -EADDRINUSE …: as bind(2); for a name see
+ *  ostler_getaddrinfo(). */
 struct ostler_create_server_options {
     int family;          /* AF_INET (the default) or AF_INET6 */
     int backlog;         /* 0: OSTLER_BACKLOG */
@@ -184,9 +189,12 @@ OSTLER_API int ostler_socketpair(struct ostler_socket **a, struct ostler_socket 
 
 /** socket.getaddrinfo(): as getaddrinfo(3), but the resolver runs in a thread of its own
  *  unless host is a number, so that it holds up the caller alone, at most timeout seconds;
- *  a resolver that hangs is left to itself. *out is to be freed with freeaddrinfo(3). 0; -ENOENT: no such
- *  host or service; -EAGAIN: the resolver cannot say now; -ETIMEDOUT; -EINVAL; -EBUSY: a forking server is open
- *  in the process, which must not have threads (not in its children). */
+ *  a resolver that hangs is left to itself (64 such threads run at once, other names wait
+ *  for one of them). *out is to be freed with freeaddrinfo(3). 0; -ENOENT: no such host or
+ *  service, or none of that family; -EAGAIN: the resolver cannot say now, or there is no
+ *  thread to be had; -EIO: it failed; -ETIMEDOUT; -EINVAL, -EAFNOSUPPORT: hints that make no
+ *  sense; -EDEADLK: a name, in a callback on the reactor; -EBUSY: a name, while a forking
+ *  server is open in the process, which must not have threads (not in its children). */
 OSTLER_API int ostler_getaddrinfo(struct addrinfo **out, const char *host, const char *service,
                                   const struct addrinfo *hints, double timeout);
 

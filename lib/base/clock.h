@@ -11,6 +11,12 @@
 /* Milliseconds since some fixed point. */
 uint64_t ost_clock_ms(void);
 
+/* Microseconds since the same point. */
+uint64_t ost_clock_us(void);
+
+/* Milliseconds again, cheaper, and behind by up to a tick of the kernel: for comparing with itself alone. */
+uint64_t ost_clock_coarse_ms(void);
+
 /* Whole milliseconds, rounded up, of seconds, which are at most OST_LONGEST_SECONDS. */
 #define OST_LONGEST_SECONDS 1e12
 long ost_clock_from_seconds(double seconds);

@@ -4,7 +4,7 @@
  * stopper, the minder, and what mix-ins start.
  *
  *    the daemon     main thread: the reactor, all services but forking ones
- *                   stopper: SIGTERM and SIGINT;  minder: the worker
+ *                   stopper: SIGTERM, SIGINT and SIGUSR1;  minder: the worker
  *      the worker   main thread: the reactor, the forking services;  stopper
  *        a child    one request
  *
@@ -136,6 +136,15 @@ static void on_abort(void *user)
     ostler_reactor_abort(d->reactor);
 }
 
+static void on_list(void *user)
+{
+    struct daemon *d = user;
+
+    ost_minder_list(&d->minder);
+    if (ostler_reactor_log_requests(d->reactor) < 0)
+        ostler_log_write(&daemon_log, OSTLER_LOG_WARNING, "there is no memory to list the requests");
+}
+
 static void on_give_up(void *user)
 {
     struct daemon *d = user;
@@ -193,6 +202,7 @@ static int serve_with_stopper(struct daemon *d)
         .stop = on_stop,
         .abort = on_abort,
         .give_up = on_give_up,
+        .list = on_list,
         .user = d,
     };
     error = ost_stopper_start(&d->stopper);

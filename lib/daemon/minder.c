@@ -279,6 +279,14 @@ void ost_minder_abort(struct ost_minder *m)
     pthread_mutex_unlock(&m->lock);
 }
 
+void ost_minder_list(struct ost_minder *m)
+{
+    pthread_mutex_lock(&m->lock);
+    if (m->pid)
+        kill(m->pid, OST_WORKER_LIST);
+    pthread_mutex_unlock(&m->lock);
+}
+
 void ost_minder_kill(struct ost_minder *m)
 {
     int64_t limit = ost_now_ms() + KILL_MS;

@@ -39,6 +39,9 @@ void ost_minder_stop(struct ost_minder *minder);
 void ost_minder_abort(struct ost_minder *minder);
 void ost_minder_kill(struct ost_minder *minder);
 
+/* Let the worker log its live requests. Thread: any. */
+void ost_minder_list(struct ost_minder *minder);
+
 /* After a stop: wait until no worker is left. 0, or -ECHILD when it did not end well. */
 int ost_minder_join(struct ost_minder *minder);
 

@@ -12,6 +12,7 @@ enum ost_option_type {
     OST_OPTION_COUNT,      /* int */
     OST_OPTION_BYTES,      /* size_t */
     OST_OPTION_SECONDS,    /* long, in milliseconds */
+    OST_OPTION_MS,         /* the same, given in them */
     OST_OPTION_SWITCH,     /* bool */
     OST_OPTION_SWITCH_OFF, /* bool, the other way round */
     OST_OPTION_MODE,       /* unsigned: permissions, in octal digits */
@@ -23,8 +24,8 @@ struct ost_option {
     const char *name;
     enum ost_option_type type;
     size_t offset;        /* of the member that it fills */
-    long min, max;        /* of COUNT, BYTES and SECONDS, in the file's unit */
-    long zero_ms;         /* of SECONDS: what 0 stands for */
+    long min, max;        /* of COUNT, BYTES, SECONDS and MS, in the file's unit */
+    long zero_ms;         /* of SECONDS and MS: what 0 stands for */
     const char *fallback; /* for -l: the default; NULL: it must be given */
     const char *doc;
 };

@@ -1,11 +1,12 @@
-/* SIGTERM and SIGINT, in a thread of their own. libevent would deliver a signal in
+/* SIGTERM, SIGINT and SIGUSR1, in a thread of their own. libevent would deliver a signal in
  * its loop, which a handler that never returns holds for ever; then nothing but
- * SIGKILL would help. So the two signals are blocked everywhere and waited for here,
+ * SIGKILL would help. So these signals are blocked everywhere and waited for here,
  * where no handler runs:
  *
  *    first signal              a graceful stop
  *    second, or none in time   all is cut off; resp. given up
  *    still there 0.7 s later   given up: the process ends
+ *    SIGUSR1, at any time      the list of live requests
  *
  * The times leave the library room to be done first, and to name in the log what
  * does not end. Waiting is sigtimedwait(2), which nobody polls. To end the thread the
@@ -34,6 +35,7 @@ static void signals(sigset_t *set)
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
+    sigaddset(set, SIGUSR1);
 }
 
 void ost_stopper_block_signals(void)
@@ -58,6 +60,20 @@ static int wait_once(const sigset_t *set, int64_t limit)
     return sigtimedwait(set, NULL, &time);
 }
 
+/* Wait for one that stops something; list what is asked for meanwhile. */
+static int wait_for_stop(struct ost_stopper *s, const sigset_t *set, int64_t limit)
+{
+    int number;
+
+    for (;;) {
+        number = wait_once(set, limit);
+        if (number == SIGUSR1)
+            s->list(s->user);
+        else if (number > 0 || errno != EINTR)
+            return number;
+    }
+}
+
 /* The next signal; -EAGAIN when none came until limit; 0 when everything has ended. */
 static int next_signal(struct ost_stopper *s, int64_t limit)
 {
@@ -65,9 +81,7 @@ static int next_signal(struct ost_stopper *s, int64_t limit)
     int number;
 
     signals(&set);
-    do
-        number = wait_once(&set, limit);
-    while (number < 0 && errno == EINTR);
+    number = wait_for_stop(s, &set, limit);
     if (atomic_load(&s->left))
         return 0;
     return number < 0 ? -EAGAIN : number;

@@ -1,4 +1,4 @@
-/* The thread that SIGTERM and SIGINT go to. */
+/* The thread that SIGTERM, SIGINT and SIGUSR1 go to. */
 #ifndef OST_DAEMON_STOPPER_H
 #define OST_DAEMON_STOPPER_H
 
@@ -15,6 +15,7 @@ struct ost_stopper {
     void (*stop)(void *user);    /* let everything end gracefully */
     void (*abort)(void *user);   /* at once */
     void (*give_up)(void *user); /* it did not: end it whatever it takes */
+    void (*list)(void *user);    /* SIGUSR1, at any time: log what is going on */
     void *user;
     pthread_t thread;
     atomic_bool left; /* everything has ended: there is no more to stop */

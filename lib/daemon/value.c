@@ -121,6 +121,15 @@ static bool get_ms(const struct ost_option *o, const config_setting_t *s, long *
     return true;
 }
 
+static bool get_whole_ms(const struct ost_option *o, const config_setting_t *s, long *out)
+{
+    if (!get_in_range(o, s, out))
+        return false;
+    if (*out == 0)
+        *out = o->zero_ms;
+    return true;
+}
+
 /* Room for a value of any type, and how much of it the type takes. */
 struct value {
     union {
@@ -194,6 +203,9 @@ static bool get(const struct ost_option *o, const config_setting_t *s, struct va
     case OST_OPTION_FRACTION:
         v->size = sizeof(v->as.fraction);
         return get_double(s, &v->as.fraction);
+    case OST_OPTION_MS:
+        v->size = sizeof(v->as.number);
+        return get_whole_ms(o, s, &v->as.number);
     case OST_OPTION_SWITCH:
     case OST_OPTION_SWITCH_OFF:
         return get_switch(o, s, v);

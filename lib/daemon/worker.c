@@ -135,15 +135,16 @@ static int inherit(posix_spawn_file_actions_t *actions, const struct ost_worker 
     return -error;
 }
 
-/* The signals that stop a worker wait until it can take them. */
+/* The signals that a worker is sent wait until it can take them. */
 static int set_attributes(posix_spawnattr_t *attributes)
 {
     sigset_t blocked;
     int error = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
 
     sigemptyset(&blocked);
-    sigaddset(&blocked, SIGTERM);
-    sigaddset(&blocked, SIGINT);
+    sigaddset(&blocked, OST_WORKER_STOP);
+    sigaddset(&blocked, OST_WORKER_HURRY);
+    sigaddset(&blocked, OST_WORKER_LIST);
     if (error == 0)
         error = posix_spawnattr_setpgroup(attributes, 0);
     if (error == 0)

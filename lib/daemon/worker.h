@@ -8,9 +8,9 @@
 
 #include "daemon/conf.h"
 
-/* One of these stops it gracefully, the other at once. Two of one kind would not do: they
+/* The first of these stops it gracefully, the second at once. Two of one kind would not do: they
  * may arrive as one; and the kernel sends the first for each thread of the daemon that dies. */
-enum { OST_WORKER_STOP = SIGTERM, OST_WORKER_HURRY = SIGINT };
+enum { OST_WORKER_STOP = SIGTERM, OST_WORKER_HURRY = SIGINT, OST_WORKER_LIST = SIGUSR1 };
 
 /* All that it takes to start one, again and again. */
 struct ost_worker {
@@ -27,7 +27,7 @@ int ost_worker_init(struct ost_worker *worker, const char *program, const struct
 
 void ost_worker_fini(struct ost_worker *worker);
 
-/* Start one, in a process group of its own, with SIGTERM and SIGINT blocked. When it
+/* Start one, in a process group of its own, with these signals blocked. When it
  * is ready it writes "ready" and a newline to the pipe of which *ready is the end to be
  * read, and closed. 0 or -errno. Thread: one that lives as long as the worker
  * (PR_SET_PDEATHSIG, prctl(2)). */

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "base/kinds.h"
 #include "request/relay.h"
 #include "request/run.h"
 
@@ -33,6 +34,7 @@ noreturn void ost_child_run(struct ost_stream *s, const sigset_t *mask)
     int result;
 
     reset_signals();
+    ost_kinds_reset();
     ost_reactor_disown(owner->reactor, r->watch.fd);
     pthread_sigmask(SIG_SETMASK, mask, NULL);
     result = ost_request_perform(s);

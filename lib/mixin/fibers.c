@@ -5,6 +5,7 @@
  * is something to give back, and in slices that hold nobody up: of fibers that have not run
  * for a whole round, the spare ones go, but for a reserve, and the parked ones lose the
  * memory that deeper calls left behind on their stacks. */
+#include <ostler/here.h>
 #include <ostler/sys/mixin.h>
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include "mixin/stack.h"
 #include "reactor/alternate.h"
 #include "reactor/timer.h"
+#include "request/stall.h"
 #include "request/stream.h"
 
 enum { DEFAULT_FIBERS = 10000 };
@@ -158,6 +160,11 @@ static void mark(struct berth *b)
         set_timer(f, ROUND_MS);
 }
 
+static struct ost_stream *stream_of(const struct berth *b)
+{
+    return OST_CONTAINER(b->request, struct ost_stream, request);
+}
+
 /* Let the fiber run until it waits for something, or its request is over. One that ends
  * another's wait is itself the resumer, and goes on as itself. */
 static void resume(struct berth *b)
@@ -165,9 +172,14 @@ static void resume(struct berth *b)
     struct ost_overflow *overflow = &b->fibers->overflow;
     uintptr_t outer = ost_overflow_watch(overflow, ost_fiber_bottom(b->fiber));
     struct ostler_request *current = ost_request_current();
+    const char *place = ost_here();
+    struct ost_hold hold;
 
+    ost_stall_begin(&hold, b->request->owner, b->request);
     ost_fiber_resume(b->fiber);
+    ost_stall_end_stream(stream_of(b));
     ost_request_set_current(current);
+    ostler_here(place);
     ost_overflow_watch(overflow, outer);
     mark(b);
     if (ost_fiber_is_done(b->fiber))

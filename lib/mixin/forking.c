@@ -28,8 +28,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/kinds.h"
 #include "mixin/child.h"
-#include "mixin/kinds.h"
 #include "reactor/timer.h"
 #include "request/relay.h"
 #include "request/run.h"
@@ -85,10 +85,15 @@ static bool has_pidfds(void)
 static int open_forking(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
 {
     struct forking *f = state;
-    int error = ost_mixin_enter(OST_CHILDREN, options->name, reactor->log);
+    int error = ost_kinds_enter(OST_CHILDREN);
 
-    if (error < 0)
+    if (error < 0) {
+        ostler_log_write(reactor->log, OSTLER_LOG_ERROR,
+                         "%s: a forking server does not open while a threading one is open in the process, or a "
+                         "name is being resolved: the threads' locks would be copied into its children",
+                         options->name);
         return error;
+    }
     f->by_pipe = !has_pidfds();
     f->reactor = reactor;
     f->holder.let_go = let_go;
@@ -132,14 +137,30 @@ static bool has_exited_well(const siginfo_t *how)
     return how->si_pid != 0 && how->si_code == CLD_EXITED && how->si_status == 0;
 }
 
+/* It has exited by itself, and meant it: that is noted, but no failure to be handled. */
+static int exited(struct child *c, int status)
+{
+    struct ostler_request *r = &c->stream->request;
+    char peer[OSTLER_ADDRESS_TEXT] = "?";
+
+    ostler_address_text(r->peer, peer, sizeof(peer));
+    ostler_log_write(ostler_server_log(owner_of(c)->server), OSTLER_LOG_WARNING,
+                     "%s: %s: its child exited with status %d before the handler had returned",
+                     owner_of(c)->options.name, peer, status);
+    ost_request_blame(r, OSTLER_CLOSE_ERROR, -EOWNERDEAD);
+    return 0;
+}
+
 /* It ended before it could report. */
 static int died(struct child *c, const siginfo_t *how)
 {
     struct ostler_request *r = &c->stream->request;
     int error = c->killed ? -ECANCELED : -EOWNERDEAD;
 
-    r->death = how->si_pid == 0 ? OST_LOST : how->si_code == CLD_EXITED ? OST_EXITED : OST_KILLED;
-    r->death_status = (unsigned char)how->si_status;
+    if (how->si_pid != 0 && how->si_code == CLD_EXITED && !c->killed)
+        return exited(c, how->si_status);
+    r->death = how->si_pid == 0 ? OST_LOST : OST_KILLED;
+    r->death_status = (unsigned char)how->si_status; /* the signal */
     if (c->killed)
         r->io_error = error;
     ost_request_fail(c->stream, error);
@@ -361,7 +382,7 @@ static void close_forking(void *state)
     while ((node = ost_list_take(&f->children)))
         await(OST_CONTAINER(node, struct child, node), until);
     ost_list_remove(&f->holder.node);
-    ost_mixin_leave(OST_CHILDREN);
+    ost_kinds_leave(OST_CHILDREN);
 }
 
 const struct ostler_mixin ostler_forking = {

@@ -13,9 +13,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/kinds.h"
 #include "base/list.h"
-#include "mixin/kinds.h"
 #include "reactor/reactor.h"
+#include "request/run.h"
 
 enum { DEFAULT_THREADS = 256, IDLE_SECONDS = 10 };
 
@@ -53,13 +54,18 @@ static int open_threading(void *state, const struct ostler_server_options *optio
 {
     struct threading *t = state;
     pthread_condattr_t clock;
-    int error = ost_mixin_enter(OST_THREADS, options->name, reactor->log);
+    int error = ost_kinds_enter(OST_THREADS);
 
-    if (error < 0)
+    if (error < 0) {
+        ostler_log_write(reactor->log, OSTLER_LOG_ERROR,
+                         "%s: a threading server does not open while a forking one is open in the process: "
+                         "its threads' locks would be copied into children",
+                         options->name);
         return error;
+    }
     error = set_attributes(t, options);
     if (error < 0) {
-        ost_mixin_leave(OST_THREADS);
+        ost_kinds_leave(OST_THREADS);
         return error;
     }
     pthread_condattr_init(&clock);
@@ -73,21 +79,12 @@ static int open_threading(void *state, const struct ostler_server_options *optio
     return t->capacity;
 }
 
-/* Wait for a request, at most until the thread has been idle for long; NULL: end.
- * Under lock. */
-static struct ostler_request *take(struct threading *t)
+/* The next in the queue, or NULL. Under lock. */
+static struct ostler_request *dequeue(struct threading *t)
 {
-    struct timespec until;
-    struct ost_list *node;
+    struct ost_list *node = ost_list_take(&t->queue);
     struct ostler_request *request;
-    int error = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += IDLE_SECONDS;
-    t->idle++;
-    while (!(node = ost_list_take(&t->queue)) && !t->closing && error == 0)
-        error = pthread_cond_timedwait(&t->work, &t->lock, &until);
-    t->idle--;
     if (!node)
         return NULL;
     t->queued--;
@@ -96,20 +93,67 @@ static struct ostler_request *take(struct threading *t)
     return request;
 }
 
-static void *work(void *arg)
+/* Wait for a request, at most until the thread has been idle for long; NULL: end.
+ * Under lock. */
+static struct ostler_request *take(struct threading *t)
 {
-    struct threading *t = arg;
+    struct timespec until;
     struct ostler_request *request;
+    int error = 0;
 
-    pthread_mutex_lock(&t->lock);
-    while ((request = take(t))) {
-        pthread_mutex_unlock(&t->lock);
-        ostler_request_run(request);
-        pthread_mutex_lock(&t->lock);
-    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += IDLE_SECONDS;
+    t->idle++;
+    while (!(request = dequeue(t)) && !t->closing && error == 0)
+        error = pthread_cond_timedwait(&t->work, &t->lock, &until);
+    t->idle--;
+    return request;
+}
+
+/* The thread ends. Under lock, which it gives back. */
+static void leave(struct threading *t)
+{
     t->threads--;
     pthread_cond_signal(&t->gone); /* under the lock: after it t may be freed */
     pthread_mutex_unlock(&t->lock);
+}
+
+/* A thread, and what it runs. */
+struct worker {
+    struct threading *threading;
+    struct ostler_request *request;
+};
+
+static int start(struct threading *t);
+
+/* A handler has called pthread_exit(3). What counted on this thread gets another one. */
+static void on_exit_of_thread(void *arg)
+{
+    struct worker *w = arg;
+    struct threading *t = w->threading;
+    struct ostler_request *r;
+
+    ost_request_abandon(OST_CONTAINER(w->request, struct ost_stream, request), 0);
+    pthread_mutex_lock(&t->lock);
+    if (t->queued > t->idle && start(t) < 0 && t->threads == 1)
+        while ((r = dequeue(t)))
+            ost_request_abandon(OST_CONTAINER(r, struct ost_stream, request), -EAGAIN);
+    leave(t);
+}
+
+static void *work(void *arg)
+{
+    struct worker w = { .threading = arg };
+
+    pthread_cleanup_push(on_exit_of_thread, &w);
+    pthread_mutex_lock(&w.threading->lock);
+    while ((w.request = take(w.threading))) {
+        pthread_mutex_unlock(&w.threading->lock);
+        ostler_request_run(w.request);
+        pthread_mutex_lock(&w.threading->lock);
+    }
+    leave(w.threading);
+    pthread_cleanup_pop(0);
     return NULL;
 }
 
@@ -169,7 +213,7 @@ static void close_threading(void *state)
     pthread_cond_destroy(&t->work);
     pthread_mutex_destroy(&t->lock);
     pthread_attr_destroy(&t->attributes);
-    ost_mixin_leave(OST_THREADS);
+    ost_kinds_leave(OST_THREADS);
 }
 
 const struct ostler_mixin ostler_threading = {

@@ -173,6 +173,68 @@ int ostler_address_parse(struct ostler_address **out, const char *text)
     return 0;
 }
 
+void ost_address_init(struct ostler_address *address)
+{
+    *address = (struct ostler_address){ .kind = OST_UNIX_STREAM, .length = offsetof(struct sockaddr_un, sun_path) };
+}
+
+int ostler_address_new(struct ostler_address **out)
+{
+    struct ostler_address *address = out ? malloc(sizeof(*address)) : NULL;
+
+    if (!address)
+        return out ? -ENOMEM : -EINVAL;
+    ost_address_init(address);
+    *out = address;
+    return 0;
+}
+
+/* How much of the length bytes at from is the address; 0: it is none. */
+static socklen_t length_of(const struct sockaddr *from, socklen_t length)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)(const void *)from;
+    socklen_t head = offsetof(struct sockaddr_un, sun_path);
+
+    if (from->sa_family == AF_INET)
+        return length >= sizeof(struct sockaddr_in) ? sizeof(struct sockaddr_in) : 0;
+    if (from->sa_family == AF_INET6)
+        return length >= sizeof(struct sockaddr_in6) ? sizeof(struct sockaddr_in6) : 0;
+    if (length > sizeof(*un))
+        return 0;
+    if (length == head || un->sun_path[0] == '\0')
+        return length;
+    /* A path counts with its NUL, and mostly is given in the whole of the struct. */
+    head += (socklen_t)strnlen(un->sun_path, length - head);
+    return head < sizeof(*un) ? head + 1 : head;
+}
+
+int ostler_address_set(struct ostler_address *out, const struct sockaddr *from, socklen_t length, int type)
+{
+    struct ostler_address address;
+
+    if (!out || !from || length < sizeof(from->sa_family) || (type != SOCK_STREAM && type != SOCK_DGRAM))
+        return -EINVAL;
+    if (from->sa_family != AF_INET && from->sa_family != AF_INET6 && from->sa_family != AF_UNIX)
+        return -EAFNOSUPPORT;
+    memset(&address, 0, sizeof(address));
+    address.kind = (unsigned char)ost_kind_of(from->sa_family, type);
+    address.length = (unsigned char)length_of(from, length);
+    if (address.length == 0)
+        return -EINVAL;
+    memcpy(&address.as, from, address.length < length ? address.length : length);
+    *out = address;
+    return 0;
+}
+
+const struct sockaddr *ostler_address_sockaddr(const struct ostler_address *address, socklen_t *length)
+{
+    if (!address || address->kind == OST_INHERITED || ost_address_is_blank(address))
+        return NULL;
+    if (length)
+        *length = address->length;
+    return &address->as.sa;
+}
+
 const char *ostler_address_problem(const char *text)
 {
     struct ostler_address address;
@@ -286,7 +348,7 @@ int ostler_address_port(const struct ostler_address *address)
 
 bool ostler_address_is_loopback(const struct ostler_address *address)
 {
-    if (!address || address->kind == OST_INHERITED)
+    if (!address || address->kind == OST_INHERITED || ost_address_is_blank(address))
         return false;
     if (ost_kind_is_unix(address->kind))
         return true;

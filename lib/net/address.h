@@ -28,6 +28,14 @@ struct ostler_address {
     } as;
 };
 
+/* The kind of a socket of that family and type. */
+static inline enum ost_kind ost_kind_of(int family, int type)
+{
+    if (family == AF_UNIX)
+        return type == SOCK_STREAM ? OST_UNIX_STREAM : OST_UNIX_DATAGRAM;
+    return type == SOCK_STREAM ? OST_TCP : OST_UDP;
+}
+
 /* Bytes of *address that count: those behind them need not be there. */
 static inline size_t ost_address_size(const struct ostler_address *address)
 {
@@ -50,6 +58,14 @@ static inline bool ost_kind_is_unix(unsigned kind)
 {
     return kind == OST_UNIX_STREAM || kind == OST_UNIX_DATAGRAM;
 }
+
+/* Has none been written to it? Then it is a Unix one without a name, and without a family. */
+static inline bool ost_address_is_blank(const struct ostler_address *address)
+{
+    return address->kind != OST_INHERITED && address->as.sa.sa_family == AF_UNSPEC;
+}
+
+void ost_address_init(struct ostler_address *address);
 
 /* Has it a file, whose name it is? */
 bool ost_address_has_file(const struct ostler_address *address);

@@ -1,12 +1,15 @@
 #include "net/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 #include <unistd.h>
+
+#include <ostler/reactor.h>
 
 static int set_int(int fd, int level, int name, int value)
 {
@@ -33,6 +36,18 @@ int ost_socket_make(int family, int type, int protocol)
     int fd = socket(family, type | SOCK_CLOEXEC, protocol);
 
     return fd < 0 ? -errno : fd;
+}
+
+int ost_socket_pair(int fds[2], int type)
+{
+    return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) < 0 ? -errno : 0;
+}
+
+int ost_socket_dup(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    return copy < 0 ? -errno : copy;
 }
 
 int ost_socket_bind_to(int fd, const struct ostler_address *address)
@@ -70,18 +85,27 @@ static int get_int(int fd, int name)
     return getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -errno : value;
 }
 
-/* The kind of a socket by its domain and type, or -errno. */
+int ost_socket_describe(int fd, int *family, int *type)
+{
+    int domain = get_int(fd, SO_DOMAIN), kind = get_int(fd, SO_TYPE);
+
+    if (domain < 0 || kind < 0)
+        return domain < 0 ? domain : kind;
+    if (kind != SOCK_STREAM && kind != SOCK_DGRAM)
+        return -EPROTONOSUPPORT;
+    if (domain != AF_UNIX && domain != AF_INET && domain != AF_INET6)
+        return -EPROTONOSUPPORT;
+    *family = domain;
+    *type = kind;
+    return 0;
+}
+
+/* The kind of a socket by its family and type, or -errno. */
 static int kind_of(int fd)
 {
-    int domain = get_int(fd, SO_DOMAIN), type = get_int(fd, SO_TYPE);
+    int family = 0, type = 0, error = ost_socket_describe(fd, &family, &type);
 
-    if (domain < 0 || (type != SOCK_STREAM && type != SOCK_DGRAM))
-        return domain < 0 ? domain : -EPROTONOSUPPORT;
-    if (domain == AF_UNIX)
-        return type == SOCK_STREAM ? OST_UNIX_STREAM : OST_UNIX_DATAGRAM;
-    if (domain == AF_INET || domain == AF_INET6)
-        return type == SOCK_STREAM ? OST_TCP : OST_UDP;
-    return -EPROTONOSUPPORT;
+    return error < 0 ? error : (int)ost_kind_of(family, type);
 }
 
 static bool is_connected(int fd)
@@ -111,11 +135,23 @@ int ost_socket_adopt(int fd, struct ostler_address *out)
         error = -EISCONN;
     if (error == 0 && !is_bound(&local))
         error = -EDESTADDRREQ;
-    if (error == 0 && ioctl(fd, FIOCLEX) < 0)
-        error = -errno;
+    if (error == 0)
+        error = ost_socket_close_on_exec(fd);
     if (error == 0)
         *out = local;
     return error;
+}
+
+int ost_socket_close_on_exec(int fd)
+{
+    return ioctl(fd, FIOCLEX) < 0 ? -errno : 0;
+}
+
+int ost_socket_is_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags < 0 ? -errno : !(flags & O_NONBLOCK);
 }
 
 int ost_socket_set_blocking(int fd, bool blocking)
@@ -145,6 +181,36 @@ ssize_t ost_socket_send(int fd, const void *data, size_t n, int flags)
     return sent < 0 ? -errno : sent;
 }
 
+ssize_t ost_socket_receive_message(int fd, struct msghdr *message, int flags)
+{
+    ssize_t got;
+
+    do
+        got = recvmsg(fd, message, flags | MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+ssize_t ost_socket_send_message(int fd, const struct msghdr *message, int flags)
+{
+    ssize_t sent;
+
+    do
+        sent = sendmsg(fd, message, flags | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
+int ost_socket_set_option(int fd, int level, int name, const void *value, socklen_t size)
+{
+    return setsockopt(fd, level, name, value, size) < 0 ? -errno : 0;
+}
+
+int ost_socket_get_option(int fd, int level, int name, void *value, socklen_t *size)
+{
+    return getsockopt(fd, level, name, value, size) < 0 ? -errno : 0;
+}
+
 int ost_socket_shutdown(int fd, int how)
 {
     return shutdown(fd, how) < 0 ? -errno : 0;
@@ -159,12 +225,21 @@ int ost_socket_listen(int fd, int backlog)
     return ost_socket_set_blocking(fd, false);
 }
 
+int ost_socket_listen_at_most(int fd, int backlog)
+{
+    return listen(fd, backlog) < 0 ? -errno : 0;
+}
+
 int ost_socket_accept(int listener, struct ostler_address *peer)
 {
     struct ostler_address from = { .kind = peer->kind };
-    socklen_t length = sizeof(from.as);
-    int fd = accept4(listener, &from.as.sa, &length, SOCK_CLOEXEC);
+    socklen_t length;
+    int fd;
 
+    do {
+        length = sizeof(from.as);
+        fd = accept4(listener, &from.as.sa, &length, SOCK_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return -errno;
     ost_address_set_length(&from, length);
@@ -188,6 +263,11 @@ int ost_socket_connect(int *out, const struct ostler_address *address)
     return -EINPROGRESS;
 }
 
+int ost_socket_connect_to(int fd, const struct ostler_address *address)
+{
+    return connect(fd, &address->as.sa, address->length) < 0 ? -errno : 0;
+}
+
 int ost_socket_error(int fd)
 {
     int error = 0;
@@ -207,6 +287,18 @@ int ost_socket_local(int fd, struct ostler_address *out)
         return -errno;
     ost_address_set_length(&local, length);
     *out = local;
+    return 0;
+}
+
+int ost_socket_peer(int fd, struct ostler_address *out)
+{
+    struct ostler_address peer = { .kind = out->kind };
+    socklen_t length = sizeof(peer.as);
+
+    if (getpeername(fd, &peer.as.sa, &length) < 0)
+        return -errno;
+    ost_address_set_length(&peer, length);
+    *out = peer;
     return 0;
 }
 
@@ -249,6 +341,16 @@ int ost_socket_set_receive_timeout(int fd, long ms)
     struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 
     return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ? -errno : 0;
+}
+
+long ost_socket_receive_timeout(int fd)
+{
+    struct timeval tv = { 0 };
+    socklen_t length = sizeof(tv);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, &length) < 0 || (tv.tv_sec == 0 && tv.tv_usec == 0))
+        return OSTLER_NEVER;
+    return (long)tv.tv_sec * 1000 + ((long)tv.tv_usec + 999) / 1000;
 }
 
 int ost_socket_pending(int fd)

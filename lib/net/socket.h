@@ -17,10 +17,37 @@ int ost_socket_bind_to(int fd, const struct ostler_address *address);
 /* A socket of family, type and protocol. The descriptor or -errno. */
 int ost_socket_make(int family, int type, int protocol);
 
+/* Two connected Unix sockets of that type. 0 or -errno. */
+int ost_socket_pair(int fds[2], int type);
+
+/* A second descriptor of the same socket, or -errno. */
+int ost_socket_dup(int fd);
+
+/* Of any open descriptor: a socket's family and type. 0; -EBADF, -ENOTSOCK; -EPROTONOSUPPORT:
+ * none of ours. */
+int ost_socket_describe(int fd, int *family, int *type);
+
 /* recv(2), send(2) without SIGPIPE, shutdown(2); EINTR is not seen. */
 ssize_t ost_socket_receive(int fd, void *buffer, size_t n, int flags);
 ssize_t ost_socket_send(int fd, const void *data, size_t n, int flags);
 int ost_socket_shutdown(int fd, int how);
+
+/* recvmsg(2), with descriptors that are close-on-exec; sendmsg(2), likewise. */
+ssize_t ost_socket_receive_message(int fd, struct msghdr *message, int flags);
+ssize_t ost_socket_send_message(int fd, const struct msghdr *message, int flags);
+
+/* sendfile(2) without SIGPIPE: up to n bytes of file, from *offset on, which it moves. */
+ssize_t ost_socket_send_file(int fd, int file, off_t *offset, size_t n);
+
+/* setsockopt(2), getsockopt(2). 0 or -errno. */
+int ost_socket_set_option(int fd, int level, int name, const void *value, socklen_t size);
+int ost_socket_get_option(int fd, int level, int name, void *value, socklen_t *size);
+
+/* Is it in blocking mode? 0, 1 or -errno. */
+int ost_socket_is_blocking(int fd);
+
+/* Not for programs that the process runs. 0 or -errno. */
+int ost_socket_close_on_exec(int fd);
 
 /* Blocking mode, or not. */
 int ost_socket_set_blocking(int fd, bool blocking);
@@ -35,18 +62,28 @@ int ost_socket_listen(int fd, int backlog);
  * -ENOTSOCK, -EISCONN, -EDESTADDRREQ (it is not bound), -EPROTONOSUPPORT (another kind). */
 int ost_socket_adopt(int fd, struct ostler_address *out);
 
-/* Accept without waiting. The descriptor or -errno. peer->kind is set already. */
+/* Listen, with a backlog of 0 too, and leave its blocking mode. */
+int ost_socket_listen_at_most(int fd, int backlog);
+
+/* Accept, as its blocking mode is. The descriptor or -errno. peer->kind is set already. */
 int ost_socket_accept(int listener, struct ostler_address *peer);
 
 /* Begin to connect. 0 when it is connected at once, -EINPROGRESS, or -errno; the
  * descriptor (non-blocking) goes to *out in the first two cases. */
 int ost_socket_connect(int *out, const struct ostler_address *address);
 
+/* connect(2) as it is: -EINTR is seen, after which the next call joins the attempt, which goes on
+ * (and on a Unix socket makes another). */
+int ost_socket_connect_to(int fd, const struct ostler_address *address);
+
 /* Take the pending error: 0 or -errno. */
 int ost_socket_error(int fd);
 
 /* The address the socket is bound to; out->kind is set already. */
 int ost_socket_local(int fd, struct ostler_address *out);
+
+/* The same of its peer. */
+int ost_socket_peer(int fd, struct ostler_address *out);
 
 /* Let received datagrams tell which of our addresses they were sent to. */
 int ost_socket_want_local(int fd, const struct ostler_address *address);
@@ -58,6 +95,9 @@ int ost_socket_set_nodelay(int fd);
 
 /* Let blocking receives give up with EAGAIN after ms; 0: never. */
 int ost_socket_set_receive_timeout(int fd, long ms);
+
+/* What it is set to: milliseconds, OSTLER_NEVER: no time-out. */
+long ost_socket_receive_timeout(int fd);
 
 /* Bytes that have arrived and wait to be received. */
 int ost_socket_pending(int fd);

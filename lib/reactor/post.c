@@ -1,6 +1,6 @@
 /* Posts: how other threads reach the reactor. A list under a mutex, and an eventfd
  * that is written when the list stops being empty. */
-#include "reactor/reactor.h"
+#include "reactor/hold.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 /* A posted function. The jobs of ost_reactor_post_job() stand in the same list. */
 struct posted {
     struct ost_job job;
+    struct ostler_reactor *reactor;
     void (*function)(void *arg);
     void *arg;
     void (*release)(void *arg);
@@ -28,7 +29,7 @@ static void run_posted(struct ost_job *job)
 {
     struct posted *p = OST_CONTAINER(job, struct posted, job);
 
-    p->function(p->arg);
+    ost_hold_call(p->reactor, p->function, p->arg, "a posted function");
     release(p);
 }
 
@@ -48,6 +49,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     eventfd_t count;
 
     (void)what;
+    r->activity++;
     if (eventfd_read(fd, &count) < 0)
         return; /* EAGAIN: an earlier round has seen to it */
     ost_post_take(r);
@@ -114,7 +116,9 @@ int ost_reactor_post_release(struct ostler_reactor *r, void (*function)(void *),
     p = malloc(sizeof(*p));
     if (!p)
         return -ENOMEM;
-    *p = (struct posted){ .job.run = run_posted, .function = function, .arg = arg, .release = release_arg };
+    *p = (struct posted){
+        .job.run = run_posted, .reactor = r, .function = function, .arg = arg, .release = release_arg,
+    };
     ost_list_init(&p->job.node);
     ost_reactor_post_job(r, &p->job);
     return 0;

@@ -73,6 +73,7 @@ static void init(struct ostler_reactor *r, const struct ostler_log *log)
     ost_list_init(&r->starved);
     ost_list_init(&r->holders);
     ost_list_init(&r->dependents);
+    ost_list_init(&r->servers);
     ost_list_init(&r->posted);
     ost_list_init(&r->lingering);
 }
@@ -262,13 +263,18 @@ static void heed_stop(struct ostler_reactor *r)
 int ost_reactor_turn(struct ostler_reactor *r)
 {
     int flags = EVLOOP_NO_EXIT_ON_EMPTY | EVLOOP_ONCE;
+    int error;
 
     if (!ost_list_is_empty(&r->soon)) {
         ost_reactor_settle(r); /* what a handler that waits now has left to do */
         flags |= EVLOOP_NONBLOCK; /* it may be what the handler waits for */
     }
     r->now = 0;
-    if (event_base_loop(r->base, flags) < 0)
+    if (r->spin.us > 0 && !(flags & EVLOOP_NONBLOCK))
+        error = ost_spin_turn(r);
+    else
+        error = event_base_loop(r->base, flags);
+    if (error < 0)
         return -EIO;
     ost_reactor_settle(r);
     heed_stop(r);

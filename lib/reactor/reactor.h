@@ -19,10 +19,12 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "reactor/spin.h"
 
 struct event;
 struct event_base;
 struct ost_alternate;
+struct ost_hold;
 struct ost_timer;
 
 struct ost_job {
@@ -60,7 +62,11 @@ struct ostler_reactor {
     atomic_ulong thread; /* pthread_self() of its thread */
     bool running, settling;
     uint64_t now; /* ost_clock_ms(), read once a turn; 0: not yet */
+    struct ost_hold *hold; /* who has the loop, the innermost first; see reactor/hold.h */
+    uint64_t stall_told;   /* when a stall that is no server's was last logged, on the coarse clock */
     int result;   /* of the current run */
+    unsigned activity; /* counts the loop's callbacks */
+    struct ost_spin spin;
 
     atomic_int stop_asked; /* enum ost_stop */
     int stop_heeded;
@@ -71,6 +77,7 @@ struct ostler_reactor {
     struct ost_list starved;    /* struct ost_job, run once a descriptor was closed */
     struct ost_list holders;    /* struct ost_holder */
     struct ost_list dependents; /* struct ost_job, run when the reactor is freed */
+    struct ost_list servers;    /* struct ostler_server, by their node */
 
     struct ost_list lingering;  /* jobs of requests that only wait to be closed, oldest first */
     size_t lingering_count;

@@ -1,6 +1,6 @@
 /* Signals, by libevent: its handler writes the number into a socket pair, and the
  * callback runs in the loop. */
-#include "reactor/reactor.h"
+#include "reactor/hold.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +21,8 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 
     (void)number;
     (void)what;
-    s->function(s->user); /* may free s */
+    r->activity++;
+    ost_hold_call(r, s->function, s->user, "a signal's function"); /* may free s */
     ost_reactor_settle(r);
 }
 

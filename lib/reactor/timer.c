@@ -5,6 +5,8 @@
 
 #include <event2/event.h>
 
+#include "reactor/hold.h"
+
 static void place(struct ostler_reactor *r, struct ost_timer *t, size_t index)
 {
     r->heap[index] = t;
@@ -81,6 +83,7 @@ static void on_alarm(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    r->activity++;
     r->alarm_due = OST_NEVER;
     for (size_t n = r->heap_count; n > 0 && r->heap_count > 0 && r->heap[1]->key <= now; n--) {
         struct ost_timer *t = r->heap[1];
@@ -173,7 +176,7 @@ static void fire(struct ost_timer *timer)
 {
     struct ostler_timer *t = OST_CONTAINER(timer, struct ostler_timer, timer);
 
-    t->function(t->user);
+    ost_hold_call(t->reactor, t->function, t->user, "a timer");
 }
 
 int ostler_timer_new(struct ostler_timer **out, struct ostler_reactor *r, void (*function)(void *user), void *user)

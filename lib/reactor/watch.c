@@ -15,6 +15,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     struct ost_watch *w = arg;
 
     (void)fd;
+    w->reactor->activity++;
     w->ready(w, (what & EV_READ ? OST_READ : 0u) | (what & EV_WRITE ? OST_WRITE : 0u));
 }
 

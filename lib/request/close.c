@@ -13,9 +13,10 @@
 
 #include "net/socket.h"
 #include "reactor/names.h"
+#include "request/stall.h"
 #include "request/stream.h"
 
-enum { DISCARD_BYTES = 65536, DISCARD_MS = 2000, LOOK_MS = 250, MAX_LINGERING = 1024, MAX_LOOKS = 64 };
+enum { DISCARD_BYTES = 65536, LOOK_MS = 250, MAX_LINGERING = 1024, MAX_LOOKS = 64 };
 
 static void log_close(const struct ostler_request *r)
 {
@@ -28,6 +29,24 @@ static void log_close(const struct ostler_request *r)
     ostler_log_write(owner->reactor->log, OSTLER_LOG_DEBUG, "%s: %s: closed: %s, %llu bytes in, %llu out",
                owner->options.name, peer, ostler_close_reason_text((enum ostler_close_reason)r->reason),
                (unsigned long long)r->bytes_in, (unsigned long long)r->bytes_out);
+}
+
+static void shut_down(struct ostler_request *r)
+{
+    struct ost_hold hold;
+
+    ost_stall_begin(&hold, r->owner, r);
+    ost_request_class(r)->shutdown_request(r->owner->server, r);
+    ost_stall_end(r->owner, r->peer, "shutdown_request");
+}
+
+static void close_descriptor(struct ostler_request *r)
+{
+    struct ost_hold hold;
+
+    ost_stall_begin(&hold, r->owner, r);
+    ost_request_class(r)->close_request(r->owner->server, r);
+    ost_stall_end(r->owner, r->peer, "close_request");
 }
 
 /* close(2) and free. */
@@ -43,9 +62,11 @@ static void release(struct ostler_request *r)
     ost_list_remove(&r->job.node);
     if (r->reset)
         ost_socket_arm_reset(r->watch.fd);
-    ost_request_class(r)->close_request(owner->server, r);
+    close_descriptor(r);
     if (shared < 0)
         ost_reactor_descriptor_freed(owner->reactor);
+    if (owner->listed == &r->node)
+        owner->listed = r->node.next;
     ost_list_remove(&r->node);
     free(r);
     owner->freed(owner, shared);
@@ -65,7 +86,7 @@ static void await_output(struct ostler_request *r)
     /* Unread, it would make close(2) a reset. */
     recv(r->watch.fd, owner->reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT);
     if (r->shut_read)
-        ost_request_class(r)->shutdown_request(owner->server, r);
+        shut_down(r);
     release(r);
 }
 
@@ -140,7 +161,7 @@ static void discard(struct ostler_request *r)
     struct ostler_reactor *reactor = r->owner->reactor;
 
     linger(r);
-    r->linger_end = ost_reactor_refresh(reactor) + DISCARD_MS;
+    r->linger_end = ost_reactor_refresh(reactor) + OST_LINGER_MS;
     r->watch.ready = on_discard;
     r->timer.fire = on_discard_timer;
     if (r->shut_read) {
@@ -173,13 +194,12 @@ static void end(struct ostler_request *r)
 
 void ost_request_close(struct ostler_request *r)
 {
-    struct ost_owner *owner = r->owner;
     bool at_once = r->reset || r->peer_done || r->broken || atomic_load(&r->cancelled);
 
     end(r);
     /* Before a reset it would look like an orderly end. */
     if (!r->reset && !r->shut_down && (at_once || !r->shut_read))
-        ost_request_class(r)->shutdown_request(owner->server, r);
+        shut_down(r);
     if (at_once || atomic_load(&r->cancelled))
         release(r);
     else

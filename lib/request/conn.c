@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "request/stall.h"
 
 static void settle(struct ost_job *job);
 static void on_timer(struct ost_timer *timer);
@@ -53,7 +54,7 @@ void ost_conn_start(struct ostler_request *r)
     c->opened = true;
     ost_conn_touch(c);
     if (c->handler->on_open)
-        error = c->handler->on_open(&c->base);
+        error = ost_conn_call(c, c->handler->on_open, "on_open");
     if (error < 0)
         ost_conn_handler_failed(c, error);
     ost_conn_set_timer(c);
@@ -78,14 +79,28 @@ void ost_conn_fail(struct ost_conn *c, enum ostler_close_reason reason, int erro
     ost_conn_finish(c, reason, error);
 }
 
+int ost_conn_call(struct ost_conn *c, int (*callback)(struct ostler_conn *conn), const char *name)
+{
+    struct ost_hold hold;
+    int error;
+
+    ost_stall_begin(&hold, c->request.owner, &c->request);
+    error = callback(&c->base);
+    ost_stall_end(c->request.owner, c->request.peer, name);
+    return error;
+}
+
 void ost_conn_handler_failed(struct ost_conn *c, int error)
 {
     struct ost_owner *owner = c->request.owner;
     int io_error = c->closing ? c->request.io_error : 0;
+    struct ost_hold hold;
 
     ost_conn_finish(c, OSTLER_CLOSE_ERROR, error);
     c->request.io_error = io_error;
+    ost_stall_begin(&hold, owner, &c->request);
     ost_request_class(&c->request)->handle_error(owner->server, &c->request, error);
+    ost_stall_end(owner, c->request.peer, "handle_error");
 }
 
 void ost_conn_stop(struct ostler_request *r)
@@ -103,6 +118,16 @@ void ost_conn_cancel(struct ostler_request *r)
     ost_conn_fail(OST_CONTAINER(r, struct ost_conn, request), OSTLER_CLOSE_STOPPED, -ECANCELED);
 }
 
+static void call_on_close(struct ost_conn *c)
+{
+    struct ostler_request *r = &c->request;
+    struct ost_hold hold;
+
+    ost_stall_begin(&hold, r->owner, r);
+    c->handler->on_close(&c->base, (enum ostler_close_reason)r->reason, r->error);
+    ost_stall_end(r->owner, r->peer, "on_close");
+}
+
 /* The last of the handler; the request goes on to be closed. */
 static void end(struct ost_conn *c)
 {
@@ -113,7 +138,7 @@ static void end(struct ost_conn *c)
     ost_output_clear(&c->out, reactor_of(c));
     ost_watch_set(&r->watch, 0);
     if (c->handler->on_close && (c->opened || c->connecting))
-        c->handler->on_close(&c->base, (enum ostler_close_reason)r->reason, r->error);
+        call_on_close(c);
     free(c->in);
     c->in = NULL;
     ost_list_remove(&r->job.node); /* on_close may have touched it */
@@ -169,7 +194,7 @@ static void on_alarm(struct ost_conn *c)
 
     c->alarm = OST_NEVER;
     if (c->handler->on_timeout && !c->closing)
-        error = c->handler->on_timeout(&c->base);
+        error = ost_conn_call(c, c->handler->on_timeout, "on_timeout");
     if (error < 0)
         ost_conn_handler_failed(c, error);
 }

@@ -57,6 +57,9 @@ void ost_conn_touch(struct ost_conn *conn);
 void ost_conn_finish(struct ost_conn *conn, enum ostler_close_reason reason, int error);
 void ost_conn_fail(struct ost_conn *conn, enum ostler_close_reason reason, int error);
 
+/* Call one of the handler's callbacks, by its name. */
+int ost_conn_call(struct ost_conn *conn, int (*callback)(struct ostler_conn *conn), const char *name);
+
 /* A callback returned a negative errno. */
 void ost_conn_handler_failed(struct ost_conn *conn, int error);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "request/conn.h"
+#include "request/stall.h"
 
 enum { READ_SIZE = 16384 }; /* beside what is kept */
 
@@ -20,11 +21,13 @@ static struct ostler_reactor *reactor_of(const struct ost_conn *c)
 /* Call on_data while it uses bytes; return how many it used. */
 static size_t offer(struct ost_conn *c, const char *data, size_t n)
 {
+    struct ost_hold hold;
     size_t used = 0;
 
     if (!c->handler->on_data)
         return n;
     c->offering = true;
+    ost_stall_begin(&hold, c->request.owner, &c->request);
     while (used < n && ost_conn_is_reading(c)) {
         ssize_t u = c->handler->on_data(&c->base, data + used, n - used);
 
@@ -34,6 +37,7 @@ static size_t offer(struct ost_conn *c, const char *data, size_t n)
             break;
         used += (size_t)u;
     }
+    ost_stall_end(c->request.owner, c->request.peer, "on_data");
     c->offering = false;
     return used;
 }
@@ -149,7 +153,7 @@ static void tell_eof(struct ost_conn *c)
     if (!c->handler->on_eof)
         ost_conn_finish(c, OSTLER_CLOSE_PEER, 0);
     else
-        error = c->handler->on_eof(&c->base);
+        error = ost_conn_call(c, c->handler->on_eof, "on_eof");
     if (error < 0)
         ost_conn_handler_failed(c, error);
 }
@@ -177,7 +181,7 @@ static void drained(struct ost_conn *c)
     c->full = false;
     c->offer = true;
     if (c->handler->on_drain && !c->closing)
-        error = c->handler->on_drain(&c->base);
+        error = ost_conn_call(c, c->handler->on_drain, "on_drain");
     if (error < 0)
         ost_conn_handler_failed(c, error);
     if (c->out)

@@ -90,6 +90,7 @@ void ost_park(struct ost_stream *s)
     s->parked = true;
     s->parker = NULL; /* where it ran is over */
     ost_stream_close_wake(s);
+    ost_stream_note_idle(s, ost_reactor_now(r->owner->reactor));
     if (atomic_load(&r->cancelled)) {
         ost_unpark(s, -ECANCELED);
         return;

@@ -5,6 +5,7 @@
 
 #include "reactor/names.h"
 #include "request/conn.h"
+#include "request/stall.h"
 
 struct message {
     struct ostler_request_ref id;
@@ -17,9 +18,13 @@ static void deliver(void *arg)
 {
     struct message *m = arg;
     struct ostler_request *r = ost_name_find(m->id.reactor, m->id.serial);
+    struct ost_hold hold;
 
-    if (r && r->is_conn)
-        m->function(&OST_CONTAINER(r, struct ost_conn, request)->base, m->arg);
+    if (!r || !r->is_conn)
+        return;
+    ost_stall_begin(&hold, r->owner, r);
+    m->function(&OST_CONTAINER(r, struct ost_conn, request)->base, m->arg);
+    ost_stall_end(r->owner, r->peer, "a function posted to it");
 }
 
 static void release(void *arg)

@@ -6,6 +6,7 @@
 
 #include "net/socket.h"
 #include "request/conn.h"
+#include "request/datagram.h"
 #include "request/relay.h"
 #include "request/stream.h"
 
@@ -96,7 +97,7 @@ static int failed(struct ostler_request *r, int error)
     return error;
 }
 
-ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, int flags)
+ssize_t ost_request_receive_by(struct ostler_request *r, ost_receiving *receive, void *into, size_t n, int flags)
 {
     bool stopping = is_stopping(r);
     ssize_t got = 0;
@@ -108,11 +109,11 @@ ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, in
     else if (stopping)
         n = at_most(n, r->input_left);
     if (n > 0)
-        do
-            got = recv(r->watch.fd, buffer, n, flags);
-        while (got < 0 && errno == EINTR);
+        got = receive(r->watch.fd, into, n, flags);
     if (got < 0)
-        return failed(r, -errno);
+        return failed(r, (int)got);
+    if (flags & MSG_PEEK)
+        return got;
     if (got == 0 && !r->eof) {
         r->eof = true;
         r->peer_done = n > 0 && !is_stopping(r);
@@ -122,17 +123,22 @@ ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, in
     return got;
 }
 
-ssize_t ost_request_send(struct ostler_request *r, const void *data, size_t n, int flags)
+ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, int flags)
 {
-    ssize_t sent;
+    return ost_request_receive_by(r, ost_socket_receive, buffer, n, flags);
+}
 
-    do
-        sent = send(r->watch.fd, data, n, flags | MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
+ssize_t ost_request_sent(struct ostler_request *r, ssize_t sent)
+{
     if (sent < 0)
-        return failed(r, -errno);
+        return failed(r, (int)sent);
     ost_request_count(&r->bytes_out, (uint64_t)sent);
     return sent;
+}
+
+ssize_t ost_request_send(struct ostler_request *r, const void *data, size_t n, int flags)
+{
+    return ost_request_sent(r, ost_socket_send(r->watch.fd, data, n, flags));
 }
 
 void ost_request_stop(struct ostler_request *r)
@@ -244,6 +250,16 @@ bool ostler_request_is_datagram(const struct ostler_request *r)
 bool ostler_request_was_cut(const struct ostler_request *r)
 {
     return r && r->cut;
+}
+
+const void *ostler_request_data(const struct ostler_request *r, size_t *length)
+{
+    if (!r || !length || !r->datagram)
+        return NULL;
+    *length = (size_t)ostler_request_bytes_in(r);
+    if (r->owner->options.stream)
+        return OST_CONTAINER(r, const struct ost_stream, request)->in;
+    return ostler_datagram_data(&OST_CONTAINER(r, const struct ost_datagram, request)->base);
 }
 
 int ostler_request_fd(const struct ostler_request *r)

@@ -14,6 +14,7 @@
 #include <ostler/request.h>
 #include <ostler/server.h>
 
+#include "base/throttle.h"
 #include "net/address.h"
 #include "reactor/timer.h"
 #include "reactor/watch.h"
@@ -21,8 +22,11 @@
 
 struct ost_relay;
 
+/* How long input is discarded, at most, after the end. */
+enum { OST_LINGER_MS = 2000 };
+
 /* How the child that ran a handler died before it could report. */
-enum ost_death { OST_REPORTED, OST_EXITED, OST_KILLED, OST_LOST, OST_UNBORN };
+enum ost_death { OST_REPORTED, OST_KILLED, OST_LOST, OST_UNBORN };
 
 /* What the requests of one server share: the server's side that faces them. */
 struct ost_owner {
@@ -30,8 +34,11 @@ struct ost_owner {
     struct ostler_server_class classes[OST_KINDS]; /* by the kind of a request's address; no slot is NULL */
     struct ostler_server_options options; /* no default is left to fill in */
     struct ostler_reactor *reactor;
-    struct ost_list requests;
+    struct ost_list requests; /* the oldest first */
+    struct ost_list *listed;  /* among them: where a listing goes on; see server/requests.c */
     atomic_bool stopping;
+    uint64_t stall_ms; /* options.stall_warn_ms, or OST_NEVER */
+    struct ost_throttle stalls;
     atomic_ullong dropped; /* datagrams that got no place, replies that could not be sent … (any thread) */
     void (*ended)(struct ost_owner *owner); /* a counted request gave its place back */
     void (*parked)(struct ost_owner *owner, struct ostler_request *request); /* it did so to wait for input */
@@ -74,7 +81,7 @@ struct ostler_request {
     bool reset;                   /* close with a reset */
     bool shut_down;               /* shutdown_request was called, in the child */
     unsigned char death;          /* enum ost_death */
-    unsigned char death_status;   /* the signal, or the exit status */
+    unsigned char death_status;   /* the signal */
     atomic_uchar reason;          /* enum ostler_close_reason (any thread: the first one stays) */
     bool is_conn;                 /* struct ost_conn, else struct ost_stream or struct ost_datagram */
     bool datagram;                /* the descriptor is the listener's */
@@ -98,6 +105,14 @@ int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int
 /* Receive with flags: the count, 0 at the end (which latches), or -errno.
  * Thread: the handler's. */
 ssize_t ost_request_receive(struct ostler_request *request, void *buffer, size_t n, int flags);
+
+/* The same by another call, which takes in n bytes or less to wherever into says. With MSG_PEEK
+ * nothing is counted, and no end latches. */
+typedef ssize_t ost_receiving(int fd, void *into, size_t n, int flags);
+ssize_t ost_request_receive_by(struct ostler_request *request, ost_receiving *receive, void *into, size_t n, int flags);
+
+/* Note what a call that sends has returned: the count or -errno. */
+ssize_t ost_request_sent(struct ostler_request *request, ssize_t sent);
 
 /* Send once: the count or -errno. Thread: the handler's. */
 ssize_t ost_request_send(struct ostler_request *request, const void *data, size_t n, int flags);

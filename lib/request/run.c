@@ -2,7 +2,10 @@
  * to run, and the report to the reactor that they are over. */
 #include "request/run.h"
 
+#include <ostler/here.h>
 #include <ostler/sys/mixin.h>
+
+#include "request/stall.h"
 
 static void on_ended(struct ost_job *job)
 {
@@ -51,12 +54,23 @@ void ost_request_fail(struct ost_stream *s, int error)
     ost_request_class(&s->request)->handle_error(owner->server, &s->request, error);
 }
 
+void ost_request_abandon(struct ost_stream *s, int error)
+{
+    ost_request_set_current(NULL);
+    if (error < 0)
+        ost_request_fail(s, error);
+    else
+        blame(s, 0);
+    ost_request_report(s, error);
+}
+
 int ost_request_perform(struct ost_stream *s)
 {
     struct ostler_request *r = &s->request;
     int result;
 
     ost_request_set_current(r);
+    ostler_here(NULL);
     result = ost_request_class(r)->finish_request(r->owner->server, r);
     if (result > 0 && result != OSTLER_PARK)
         result = 0;
@@ -73,14 +87,17 @@ static void run(struct ost_stream *s)
     ost_request_report(s, ost_request_perform(s));
 }
 
-/* Inline: waiting is turning the reactor. */
+/* Inline: waiting is turning the reactor. Meanwhile the loop is not the handler's. */
 static void park_inline(struct ost_stream *s)
 {
-    struct ostler_reactor *reactor = s->request.owner->reactor;
+    struct ost_owner *owner = s->request.owner;
+    struct ost_hold *hold = owner->reactor->hold;
 
     ost_request_set_current(NULL);
-    if (ost_reactor_turn(reactor) < 0)
+    ost_stall_end_stream(s);
+    if (ost_reactor_turn(owner->reactor) < 0)
         ost_request_cancel(&s->request);
+    ost_stall_begin(hold, owner, &s->request);
 }
 
 static void unpark_inline(struct ost_stream *s)
@@ -92,7 +109,12 @@ static const struct ost_parker inline_parker = { park_inline, unpark_inline };
 
 static void run_inline(struct ost_job *job)
 {
-    run(OST_CONTAINER(job, struct ost_stream, request.job));
+    struct ost_stream *s = OST_CONTAINER(job, struct ost_stream, request.job);
+    struct ost_hold hold;
+
+    ost_stall_begin(&hold, s->request.owner, &s->request);
+    run(s);
+    ost_stall_end_stream(s);
 }
 
 void ostler_request_run(struct ostler_request *r)

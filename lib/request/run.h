@@ -13,6 +13,10 @@ int ost_request_perform(struct ost_stream *stream);
  * the handler's place. */
 void ost_request_fail(struct ost_stream *stream, int error);
 
+/* Its handler will not return, and that is no failure of the server's (error 0); or it does not
+ * even begin. Thread: any, in the handler's place. */
+void ost_request_abandon(struct ost_stream *stream, int error);
+
 /* Tell the reactor that the handler has returned result. From here on the request is the
  * reactor's. Thread: any. */
 void ost_request_report(struct ost_stream *stream, int result);

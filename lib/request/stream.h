@@ -125,6 +125,13 @@ static inline void ost_stream_note_wait(struct ost_stream *s, uint64_t now)
         ost_relay_note(s->request.relay, s);
 }
 
+/* It does so on the reactor, and nothing runs it. */
+static inline void ost_stream_note_idle(struct ost_stream *s, uint64_t now)
+{
+    atomic_store_explicit(&s->place, NULL, memory_order_relaxed);
+    atomic_store_explicit(&s->since, now, memory_order_relaxed);
+}
+
 static inline void ost_stream_note_run(struct ost_stream *s)
 {
     atomic_store_explicit(&s->since, 0, memory_order_relaxed);

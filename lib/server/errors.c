@@ -29,10 +29,6 @@ static const char *describe(char *buffer, size_t size, const struct ostler_reque
     case OST_KILLED:
         snprintf(buffer, size, "its child was killed by signal %d", request->death_status);
         return buffer;
-    case OST_EXITED:
-        snprintf(buffer, size, "its child exited with status %d before the handler had returned",
-                 request->death_status);
-        return buffer;
     case OST_UNBORN:
         snprintf(buffer, size, "cannot make a child for it: %s", ostler_strerror(error));
         return buffer;

@@ -10,6 +10,7 @@
 #include <ostler/error.h>
 
 #include "net/socket.h"
+#include "request/stall.h"
 #include "server/receiver.h"
 #include "server/server.h"
 
@@ -111,13 +112,24 @@ static bool is_passing(int error)
     }
 }
 
+static int get_request(struct ost_listener *l, struct ostler_address *peer)
+{
+    struct ostler_server *s = l->server;
+    struct ost_hold hold;
+    int fd;
+
+    ost_stall_begin(&hold, &s->owner, NULL);
+    fd = s->owner.classes[l->address.kind].get_request(s, l->fd, peer);
+    ost_stall_end(&s->owner, NULL, "get_request");
+    return fd;
+}
+
 /* Accept one. Return whether to go on. */
 static bool accept_one(struct ost_listener *l)
 {
     struct ostler_server *s = l->server;
     struct ostler_address peer = { .kind = l->address.kind };
-    int fd = s->owner.classes[l->address.kind].get_request(s, l->fd, &peer);
-    int error;
+    int fd = get_request(l, &peer), error;
 
     if (fd < 0 && is_passing(fd))
         return true;
@@ -183,9 +195,7 @@ int ost_listener_open(struct ost_listener *l, int fd)
 
 int ost_listener_activate(struct ost_listener *l)
 {
-    int error = l->receiver ? 0 : ost_socket_listen(l->fd, l->server->owner.options.backlog);
-
-    return error < 0 ? error : ost_unix_publish(&l->file, &l->address);
+    return l->receiver ? 0 : ost_socket_listen(l->fd, l->server->owner.options.backlog);
 }
 
 void ost_listener_close(struct ost_listener *l)

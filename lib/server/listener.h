@@ -33,7 +33,7 @@ void ost_listener_fini(struct ost_listener *listener);
 /* It has a bound socket from now on. 0 or -ENOMEM, then fd is still the caller's. */
 int ost_listener_open(struct ost_listener *listener, int fd);
 
-/* Listen, and let a Unix socket have its name. */
+/* Listen. */
 int ost_listener_activate(struct ost_listener *listener);
 
 /* The socket goes: at once, or for datagrams when what has arrived was answered. */

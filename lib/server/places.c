@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "request/run.h"
+#include "request/stall.h"
 #include "server/server.h"
 
 enum { MAX_STREAK = 16 };
@@ -26,27 +27,41 @@ static void close_refused(struct ostler_request *r, int error)
     ost_request_close(r);
 }
 
+static int process(struct ostler_server *s, struct ostler_request *r)
+{
+    const struct ostler_server_class *class = ost_request_class(r);
+    struct ost_hold hold;
+    int error;
+
+    ost_stall_begin(&hold, &s->owner, r);
+    error = class->process_request(s, r);
+    if (error < 0)
+        class->handle_error(s, r, error);
+    ost_stall_end(&s->owner, r->peer, "process_request");
+    return error;
+}
+
 /* Take a place and run. */
 static int run(struct ostler_server *s, struct ostler_request *r)
 {
-    const struct ostler_server_class *class = ost_request_class(r);
     int error;
 
     r->counted = true;
+    if (s->mixin)
+        ost_stream_note_run(stream_of(r));
     s->running++;
     s->elsewhere = false;
     s->begun = true;
-    error = class->process_request(s, r);
-    if (error < 0) {
-        class->handle_error(s, r, error);
+    error = process(s, r);
+    if (error < 0)
         close_refused(r, error);
-    }
     return error;
 }
 
 static void enqueue(struct ostler_server *s, struct ostler_request *r)
 {
     ost_list_append(&s->waiting, &r->job.node);
+    ost_stream_note_idle(stream_of(r), ost_reactor_now(s->owner.reactor));
     if (r->datagram)
         s->queued++;
     else

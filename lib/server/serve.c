@@ -2,6 +2,7 @@
  * thread. */
 #include <errno.h>
 
+#include "net/socket.h"
 #include "server/server.h"
 
 static void log_listening(const struct ostler_server *s)
@@ -118,6 +119,24 @@ static bool has_handled_one(void *arg)
     return s->timed_out || s->state >= OST_SERVER_STOPPING;
 }
 
+/* The shorter of two times, of which OSTLER_NEVER is the longest. */
+static long shorter(long a, long b)
+{
+    return a == OSTLER_NEVER || (b != OSTLER_NEVER && b < a) ? b : a;
+}
+
+/* How long to wait for a request: request_timeout_ms, or a time-out that a listening socket
+ * itself has. */
+static long patience(const struct ostler_server *s)
+{
+    long ms = s->owner.options.request_timeout_ms;
+
+    for (size_t i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].fd >= 0)
+            ms = shorter(ms, ost_socket_receive_timeout(s->listeners[i].fd));
+    return ms;
+}
+
 /* Accept one, and run until it has been seen to. 0 or -errno. */
 static int run_for_one(struct ostler_server *s)
 {
@@ -128,7 +147,7 @@ static int run_for_one(struct ostler_server *s)
     s->taken = s->timed_out = false;
     s->running_before = s->running;
     ost_list_append(&r->stoppables, &s->stoppable.node);
-    ost_timer_set(&s->request_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.request_timeout_ms));
+    ost_timer_set(&s->request_timer, r, ost_clock_after(ost_reactor_refresh(r), patience(s)));
     ost_server_watch_listeners(s);
     error = ost_reactor_run_until(r, has_handled_one, s);
     s->one = false;
@@ -137,6 +156,14 @@ static int run_for_one(struct ostler_server *s)
         ost_list_remove(&s->stoppable.node);
     ost_server_watch_listeners(s);
     return error;
+}
+
+int ostler_server_set_request_timeout(struct ostler_server *s, long ms)
+{
+    if (!s || ms < OSTLER_NEVER)
+        return -EINVAL;
+    s->owner.options.request_timeout_ms = ms;
+    return 0;
 }
 
 int ostler_server_handle_request(struct ostler_server *s)

@@ -12,6 +12,7 @@
 
 #include "mixin/inline.h"
 #include "net/socket.h"
+#include "request/stall.h"
 #include "request/stream.h"
 #include "server/receiver.h"
 
@@ -82,11 +83,22 @@ static void count(struct ostler_server *s)
     s->taken = true;
 }
 
+static bool is_wanted(struct ostler_server *s, const struct ostler_request *r)
+{
+    struct ost_hold hold;
+    bool wanted;
+
+    ost_stall_begin(&hold, &s->owner, r);
+    wanted = ost_request_class(r)->verify_request(s, r);
+    ost_stall_end(&s->owner, r->peer, "verify_request");
+    return wanted;
+}
+
 /* Does the server want it? If not, it is closed. */
 static bool verify(struct ostler_server *s, struct ostler_request *r)
 {
     count(s);
-    if (ost_request_class(r)->verify_request(s, r))
+    if (is_wanted(s, r))
         return true;
     ost_request_blame(r, OSTLER_CLOSE_REFUSED, 0);
     ost_request_close(r);
@@ -125,19 +137,28 @@ void ost_server_admit_packet(struct ostler_server *s, struct ostler_request *r)
         ost_server_place(s, r);
 }
 
+static void process_datagram(struct ostler_server *s, struct ostler_request *r)
+{
+    const struct ostler_server_class *class = ost_request_class(r);
+    int error = class->process_request(s, r);
+
+    if (error < 0)
+        class->handle_error(s, r, error);
+}
+
+/* Of its slots it is nearly always on_datagram that takes its time. */
 void ost_server_admit_datagram(struct ostler_server *s, struct ostler_request *r)
 {
     const struct ostler_server_class *class = ost_request_class(r);
-    int error;
+    struct ost_hold hold;
 
     count(s);
-    if (class->verify_request(s, r)) {
-        error = class->process_request(s, r);
-        if (error < 0)
-            class->handle_error(s, r, error);
-    }
+    ost_stall_begin(&hold, &s->owner, r);
+    if (class->verify_request(s, r))
+        process_datagram(s, r);
     class->shutdown_request(s, r);
     class->close_request(s, r);
+    ost_stall_end(&s->owner, r->peer, "on_datagram");
 }
 
 /* Listeners for one address: two for a "*". */
@@ -194,7 +215,6 @@ static int add_inherited(struct ostler_server *s, int fd)
                          adopt_problem(error));
         return error;
     }
-    ost_unix_restore_name(&address);
     error = add_listeners(s, &address);
     if (error < 0)
         return error;
@@ -261,7 +281,8 @@ static int open_mixin(struct ostler_server *s)
     int capacity;
 
     if (!options->stream) {
-        s->capacity = options->max_requests ? (size_t)options->max_requests : MAX_CONNECTIONS;
+        s->owner.options.max_requests = options->max_requests ? options->max_requests : MAX_CONNECTIONS;
+        s->capacity = (size_t)s->owner.options.max_requests;
         return 0;
     }
     s->mixin = options->mixin ? options->mixin : &ost_inline;
@@ -275,6 +296,7 @@ static int open_mixin(struct ostler_server *s)
         s->mixin_state = NULL;
         return capacity;
     }
+    s->owner.options.max_requests = capacity;
     s->capacity = (size_t)capacity;
     return 0;
 }
@@ -314,6 +336,7 @@ static int init(struct ostler_server *s, const struct ostler_server_options *opt
     s->owner.ended = on_ended;
     s->owner.freed = on_freed;
     s->owner.options = *options;
+    s->owner.stall_ms = ost_clock_after(0, options->stall_warn_ms);
     s->owner.parked = ost_server_on_parked;
     s->owner.ready = ost_server_on_ready;
     s->owner.cancel = ost_server_on_cancel;
@@ -352,7 +375,7 @@ int ostler_server_new(struct ostler_server **out, const struct ostler_server_opt
 
     if (!out || !options)
         return -EINVAL;
-    error = ost_options_check(&checked, options, &problem);
+    error = ost_options_check(&checked, options, reactor, &problem);
     if (error < 0) {
         ostler_log_write(log_of(options, reactor), OSTLER_LOG_ERROR, "%s: %s", options->name ? options->name : "server",
                    problem);
@@ -373,6 +396,11 @@ int ostler_server_new(struct ostler_server **out, const struct ostler_server_opt
     }
     *out = s;
     return 0;
+}
+
+const struct ostler_server_options *ostler_server_options_of(const struct ostler_server *s)
+{
+    return s ? &s->owner.options : NULL;
 }
 
 void *ostler_server_user(const struct ostler_server *s)

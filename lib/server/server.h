@@ -23,6 +23,7 @@ enum ost_server_state { OST_SERVER_NEW, OST_SERVER_SERVING, OST_SERVER_STOPPING,
 
 struct ostler_server {
     struct ost_owner owner; /* first: see ost_owner_of() */
+    struct ost_list node;   /* in reactor->servers */
     struct ostler_reactor *own_reactor;
     char *name;
     const struct ostler_server_class *class; /* of the first address: what is called once */
@@ -63,11 +64,13 @@ struct ostler_server {
     bool in_forever;  /* ostler_server_serve_forever() runs */
     struct ost_job stop_job;
     struct ost_throttle errors;
+    struct ost_timer list_timer; /* the next part of a listing */
+    uint64_t list_begun;         /* when it began */
 };
 
 /* Copy options with all defaults filled in; *problem is a sentence on -EINVAL. */
 int ost_options_check(struct ostler_server_options *out, const struct ostler_server_options *options,
-                      const char **problem);
+                      const struct ostler_reactor *reactor, const char **problem);
 
 /* Fill every slot of the OST_KINDS classes at out from class and its ancestors, and what is
  * left from the kind's own. -ELOOP. */
@@ -127,8 +130,29 @@ void ost_server_check_running(struct ostler_server *server);
 /* A request is gone: is that the end of a stop? */
 void ost_server_check_stopped(struct ostler_server *server);
 
+/* The first step of a stop: the listeners close, every request is to end. And the last: the
+ * server serves no more. */
+void ost_server_begin_stop(struct ostler_server *server);
+void ost_server_finish(struct ostler_server *server);
+
+/* End everything, and free it. */
+void ost_server_destroy(struct ostler_server *server);
+
+/* Is there no request, and no datagram or reply at hand? */
+bool ost_server_is_idle(const struct ostler_server *server);
+
+/* Does nobody wait for its handlers to end? */
+bool ost_server_is_detached(const struct ostler_server *server);
+
+/* Name those who still hold: "… its handler still runs" and what. */
+void ost_server_log_holders(struct ostler_server *server, const char *what);
+
 /* Set up the parts in stop.c. */
 int ost_stop_init(struct ostler_server *server);
+
+/* Set up what lists requests (requests.c). 0 or -ENOMEM. */
+int ost_requests_init(struct ostler_server *server);
+void ost_requests_fini(struct ostler_server *server);
 
 /* handle_error's default. */
 void ost_log_error(struct ostler_server *server, struct ostler_request *request, int error);

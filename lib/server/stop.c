@@ -1,19 +1,20 @@
 /* Stopping: end the listeners and everybody's input; after a while cut off what is
  * left; a moment later give up on it. Each step is an event: the last request's end, or
- * a timer. And freeing, which is the same in a hurry. */
+ * a timer. And freeing, which is the same in a hurry. Waiting for requests is in close.c. */
 #include <assert.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "mixin/inline.h"
+#include "request/stall.h"
 #include "server/receiver.h"
 #include "server/server.h"
 
 enum { GRACE_MS = 250, HOLDERS_LOGGED = 10 };
 
 /* The server serves no more. */
-static void finish(struct ostler_server *s)
+void ost_server_finish(struct ostler_server *s)
 {
     struct ostler_reactor *r = s->owner.reactor;
 
@@ -39,10 +40,26 @@ static bool is_receiving(const struct ostler_server *s)
     return false;
 }
 
+bool ost_server_is_idle(const struct ostler_server *s)
+{
+    return ost_list_is_empty(&s->owner.requests) && !is_receiving(s);
+}
+
+/* Does nothing run but handlers that nobody waits for? */
+static bool is_left_alone(const struct ostler_server *s)
+{
+    if (!ost_server_is_detached(s) || is_receiving(s))
+        return false;
+    for (const struct ost_list *node = s->owner.requests.next; node != &s->owner.requests; node = node->next)
+        if (!OST_CONTAINER(node, struct ostler_request, node)->counted)
+            return false;
+    return true;
+}
+
 void ost_server_check_stopped(struct ostler_server *s)
 {
-    if (s->state == OST_SERVER_STOPPING && ost_list_is_empty(&s->owner.requests) && !is_receiving(s))
-        finish(s);
+    if (s->state == OST_SERVER_STOPPING && (ost_server_is_idle(s) || is_left_alone(s)))
+        ost_server_finish(s);
 }
 
 /* Outgoing connections: what accepted ones still do may need them. */
@@ -91,8 +108,7 @@ static void tell_requests(struct ostler_server *s)
     ost_server_fill_places(s);
 }
 
-/* Close the listeners and let every request end. */
-static void begin(struct ostler_server *s)
+void ost_server_begin_stop(struct ostler_server *s)
 {
     struct ostler_reactor *r = s->owner.reactor;
     bool served = s->state == OST_SERVER_SERVING;
@@ -173,8 +189,7 @@ static bool kill_all(struct ostler_server *s)
     return killed;
 }
 
-/* Name those who still hold. */
-static void give_up(struct ostler_server *s)
+void ost_server_log_holders(struct ostler_server *s, const char *what)
 {
     struct ost_list *node, *next;
     char peer[OSTLER_ADDRESS_TEXT];
@@ -188,11 +203,16 @@ static void give_up(struct ostler_server *s)
         if (logged++ >= HOLDERS_LOGGED)
             break;
         ostler_address_text(r->peer, peer, sizeof(peer));
-        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR,
-                         "%s: %s: its handler still runs although it was cut off", s->name, peer);
+        ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: %s: its handler still runs%s", s->name, peer,
+                         what);
     }
+}
+
+static void give_up(struct ostler_server *s)
+{
+    ost_server_log_holders(s, " although it was cut off");
     s->result = -ETIMEDOUT;
-    finish(s);
+    ost_server_finish(s);
 }
 
 /* One that was cancelled alone, and runs in a child that has not heeded it. */
@@ -220,7 +240,7 @@ void ost_server_on_cancel(struct ost_owner *owner, struct ostler_request *r)
 static void abort_server(struct ostler_server *s)
 {
     if (s->state < OST_SERVER_STOPPING)
-        begin(s);
+        ost_server_begin_stop(s);
     s->abort_due = s->telling;
     if (s->telling)
         return;
@@ -273,7 +293,7 @@ static void on_stop(struct ost_stoppable *stoppable)
     struct ostler_server *s = OST_CONTAINER(stoppable, struct ostler_server, stoppable);
 
     if (s->state < OST_SERVER_STOPPING)
-        begin(s);
+        ost_server_begin_stop(s);
 }
 
 static void on_abort(struct ost_stoppable *stoppable)
@@ -304,7 +324,11 @@ static void on_hook(struct ost_job *job)
 {
     struct ostler_server *s = OST_CONTAINER(job, struct ostler_server, hook);
 
+    struct ost_hold hold;
+
+    ost_stall_begin(&hold, &s->owner, NULL);
     s->class->service_actions(s);
+    ost_stall_end(&s->owner, NULL, "service_actions");
 }
 
 /* In a child: what it has inherited of us. */
@@ -331,8 +355,14 @@ int ost_stop_init(struct ostler_server *s)
     if (ost_timer_init(&s->request_timer, r, on_request_timer) < 0 ||
         ost_timer_init(&s->actions_timer, r, on_actions_timer) < 0)
         return -ENOMEM; /* places in the reactor's heap, nothing that leaks */
+    if (ost_requests_init(s) < 0)
+        return -ENOMEM;
     if (ost_throttle_init(&s->errors) < 0)
         return -ENOMEM;
+    if (ost_throttle_init(&s->owner.stalls) < 0) {
+        ost_throttle_fini(&s->errors);
+        return -ENOMEM;
+    }
     s->stoppable.stop = on_stop;
     s->stoppable.abort = on_abort;
     s->hook.run = on_hook;
@@ -344,6 +374,7 @@ int ost_stop_init(struct ostler_server *s)
     pthread_cond_init(&s->left, NULL);
     s->holder.let_go = let_go;
     ost_list_append(&r->holders, &s->holder.node);
+    ost_list_append(&r->servers, &s->node);
     return 0;
 }
 
@@ -408,7 +439,7 @@ static const struct ostler_mixin *last_mixin(const struct ostler_mixin *mixin)
 static void end_requests(struct ostler_server *s)
 {
     if (s->state < OST_SERVER_STOPPING)
-        begin(s);
+        ost_server_begin_stop(s);
     s->cut_off = true;
     cut_off(s);
     if (s->mixin_state)
@@ -434,27 +465,27 @@ static void await_waiters(struct ostler_server *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-void ostler_server_free(struct ostler_server *s)
+void ost_server_destroy(struct ostler_server *s)
 {
-    struct ostler_reactor *r;
+    struct ostler_reactor *r = s->owner.reactor;
 
-    if (!s)
-        return;
-    r = s->owner.reactor;
     if (!r->running)
         atomic_store(&r->thread, (unsigned long)pthread_self()); /* ours now, as for a run */
     end_requests(s);
     if (s->state != OST_SERVER_STOPPED)
-        finish(s);
+        ost_server_finish(s);
     await_waiters(s);
     ost_reactor_withdraw(r, &s->stop_job);
     ost_list_remove(&s->holder.node);
+    ost_list_remove(&s->node);
+    ost_requests_fini(s);
     for (size_t i = 0; i < s->listener_count; i++)
         ost_listener_fini(&s->listeners[i]);
     ost_timer_fini(&s->stop_timer, r);
     ost_timer_fini(&s->request_timer, r);
     ost_timer_fini(&s->actions_timer, r);
     ost_throttle_fini(&s->errors);
+    ost_throttle_fini(&s->owner.stalls);
     pthread_cond_destroy(&s->left);
     pthread_mutex_destroy(&s->lock);
     ostler_reactor_free(s->own_reactor);

@@ -6,6 +6,8 @@
 
 #include "net/socket.h"
 
+enum { LONGEST_NAP = 4 }; /* 2 to the power of that, ms */
+
 static struct ost_stream *current_stream(void)
 {
     struct ostler_request *r = ost_request_current();
@@ -13,26 +15,30 @@ static struct ost_stream *current_stream(void)
     return r ? OST_CONTAINER(r, struct ost_stream, request) : NULL;
 }
 
-static unsigned char kind_of(int family, int type)
+static int make_object(struct ostler_socket **out, int fd, int family, int type)
 {
-    if (family == AF_UNIX)
-        return type == SOCK_STREAM ? OST_UNIX_STREAM : OST_UNIX_DATAGRAM;
-    return type == SOCK_STREAM ? OST_TCP : OST_UDP;
+    struct ostler_socket *s = malloc(sizeof(*s));
+
+    if (!s)
+        return -ENOMEM;
+    *s = (struct ostler_socket){
+        .fd = fd,
+        .family = family,
+        .type = type,
+        .kind = (unsigned char)ost_kind_of(family, type),
+        .timeout_ms = OSTLER_NEVER,
+    };
+    *out = s;
+    return 0;
 }
 
 int ost_object_new(struct ostler_socket **out, int fd, int family, int type)
 {
-    struct ostler_socket *s = malloc(sizeof(*s));
+    int error = make_object(out, fd, family, type);
 
-    if (!s) {
+    if (error < 0)
         close(fd);
-        return -ENOMEM;
-    }
-    *s = (struct ostler_socket){
-        .fd = fd, .family = family, .type = type, .kind = kind_of(family, type), .timeout_ms = OSTLER_NEVER,
-    };
-    *out = s;
-    return 0;
+    return error;
 }
 
 int ost_object_check(const struct ostler_socket *s)
@@ -81,9 +87,13 @@ static void on_orphaned(struct ost_job *job)
 {
     struct ost_station *station = OST_CONTAINER(job, struct ost_station, orphan);
 
-    if (station->owner)
+    if (station->owner) {
         station->owner->station = NULL;
-    free_station(station);
+        free_station(station);
+    } else { /* it was closed elsewhere, and the reactor has not come to that */
+        ost_reactor_withdraw(station->port.watch.reactor, &station->end);
+        on_end(&station->end);
+    }
 }
 
 static int new_station(struct ostler_socket *s, struct ostler_reactor *reactor)
@@ -112,16 +122,16 @@ int ost_object_need(struct ost_need *need, struct ostler_socket *s, unsigned wha
         return 0;
     }
     reactor = waiter->stream && waiter->stream->parker ? waiter->stream->request.owner->reactor : NULL;
-    if (reactor && !s->station)
+    if (reactor && !s->station && !s->request)
         error = new_station(s, reactor);
-    if (error == 0 && reactor && s->station->port.watch.reactor == reactor)
+    if (error == 0 && reactor && s->station && s->station->port.watch.reactor == reactor)
         ost_need_port(need, &s->station->port, what);
     else
         ost_need_descriptor(need, s->fd, what);
     return error;
 }
 
-/* Wait for it, as one that stands for nobody's stream. */
+/* Wait for it, as one that stands for nobody's stream. what is 0: for the time alone. */
 static int wait_once(struct ostler_socket *s, unsigned what, uint64_t due)
 {
     struct ost_need need;
@@ -130,9 +140,10 @@ static int wait_once(struct ostler_socket *s, unsigned what, uint64_t due)
 
     if (error < 0)
         return error;
-    error = ost_object_need(&need, s, what, &waiter);
+    if (what)
+        error = ost_object_need(&need, s, what, &waiter);
     if (error == 0)
-        error = ost_waiter_wait(&waiter, &need, 1, due);
+        error = ost_waiter_wait(&waiter, &need, what != 0, due);
     ost_waiter_fini(&waiter);
     return error;
 }
@@ -144,7 +155,20 @@ int ost_object_wait(struct ostler_socket *s, unsigned what, uint64_t due)
     if (due == 0)
         return -EAGAIN;
     error = wait_once(s, what, due);
-    return error == 0 && s->fd < 0 ? -EBADF : error;
+    return s->fd < 0 ? -EBADF : error;
+}
+
+int ost_object_nap(struct ostler_socket *s, unsigned naps, uint64_t due)
+{
+    uint64_t now = ost_clock_ms(), end = now + (1u << (naps < LONGEST_NAP ? naps : LONGEST_NAP));
+    int error;
+
+    if (due == 0)
+        return -EAGAIN;
+    if (now >= due)
+        return -ETIMEDOUT;
+    error = wait_once(s, 0, end < due ? end : due);
+    return error < 0 && error != -ETIMEDOUT ? error : ost_object_check(s);
 }
 
 int ostler_socket_new(struct ostler_socket **out, int family, int type, int protocol)
@@ -161,10 +185,80 @@ int ostler_socket_new(struct ostler_socket **out, int family, int type, int prot
     return fd < 0 ? fd : ost_object_new(out, fd, family, type);
 }
 
+int ostler_socket_from_fd(struct ostler_socket **out, int fd)
+{
+    struct ostler_socket *s;
+    int family = 0, type = 0, blocking, error;
+
+    if (!out)
+        return -EINVAL;
+    error = ost_socket_describe(fd, &family, &type);
+    if (error < 0)
+        return error;
+    blocking = ost_socket_is_blocking(fd);
+    error = blocking < 0 ? blocking : ost_socket_close_on_exec(fd);
+    if (error == 0)
+        error = make_object(&s, fd, family, type);
+    if (error < 0)
+        return error;
+    s->timeout_ms = blocking ? OSTLER_NEVER : 0;
+    *out = s;
+    return 0;
+}
+
+int ostler_socket_dup(struct ostler_socket **out, const struct ostler_socket *s)
+{
+    int fd, error;
+
+    if (!out || !s)
+        return -EINVAL;
+    if (s->fd < 0)
+        return -EBADF;
+    fd = ost_socket_dup(s->fd);
+    error = fd < 0 ? fd : ost_object_new(out, fd, s->family, s->type);
+    if (error == 0)
+        (*out)->timeout_ms = s->timeout_ms;
+    return error;
+}
+
+int ostler_socketpair(struct ostler_socket **a, struct ostler_socket **b, int type)
+{
+    struct ostler_socket *first;
+    int fds[2], error;
+
+    if (!a || !b)
+        return -EINVAL;
+    if (type != SOCK_STREAM && type != SOCK_DGRAM)
+        return -EPROTONOSUPPORT;
+    error = ost_socket_pair(fds, type);
+    if (error < 0)
+        return error;
+    error = ost_object_new(&first, fds[0], AF_UNIX, type);
+    if (error < 0) {
+        close(fds[1]);
+        return error;
+    }
+    error = ost_object_new(b, fds[1], AF_UNIX, type);
+    if (error < 0)
+        ostler_socket_free(first);
+    else
+        *a = first;
+    return error;
+}
+
+/* Is it watched by a reactor that only another thread may tell to forget it? */
+static bool is_watched_elsewhere(const struct ostler_socket *s)
+{
+    const struct ostler_reactor *reactor = s->station ? s->station->port.watch.reactor : NULL;
+
+    return reactor && !ost_reactor_is_disowned(reactor) && !ostler_reactor_is_current(reactor);
+}
+
 /* Give the descriptor up: close it here, or leave that to the reactor that watches it. */
 static int let_go(struct ostler_socket *s)
 {
     struct ost_station *station = s->station;
+    bool watched_elsewhere = is_watched_elsewhere(s);
     int fd = s->fd;
 
     s->fd = -1;
@@ -173,7 +267,7 @@ static int let_go(struct ostler_socket *s)
         station->owner = NULL;
     if (station && ost_reactor_is_disowned(station->port.watch.reactor)) {
         close(fd); /* a child: the watch is its parent's */
-    } else if (station && !ostler_reactor_is_current(station->port.watch.reactor)) {
+    } else if (watched_elsewhere) {
         ost_reactor_post_job(station->port.watch.reactor, &station->end);
     } else {
         if (station)
@@ -181,6 +275,38 @@ static int let_go(struct ostler_socket *s)
         close(fd);
     }
     return 0;
+}
+
+/* Give the caller the descriptor, or another of the same socket, if that one is still watched. */
+static int hand_over(struct ostler_socket *s)
+{
+    int fd = s->fd;
+
+    if (is_watched_elsewhere(s)) {
+        fd = ost_socket_dup(s->fd);
+        if (fd >= 0)
+            let_go(s);
+        return fd;
+    }
+    if (s->station && !ost_reactor_is_disowned(s->station->port.watch.reactor))
+        free_station(s->station);
+    s->station = NULL;
+    s->fd = -1;
+    return fd;
+}
+
+int ostler_socket_detach(struct ostler_socket *s)
+{
+    int error;
+
+    if (!s)
+        return -EINVAL;
+    if (s->request)
+        return -EPERM;
+    if (s->fd < 0)
+        return -EBADF;
+    error = ost_socket_set_blocking(s->fd, s->timeout_ms != 0); /* an accept may have changed it */
+    return error < 0 ? error : hand_over(s);
 }
 
 int ostler_socket_close(struct ostler_socket *s)
@@ -215,12 +341,9 @@ int ostler_stream_socket(struct ostler_socket **out, struct ostler_stream *strea
     inside = ost_stream_inside(stream);
     if (inside->packet)
         return -EOPNOTSUPP;
-    if (!inside->socket) {
-        unsigned kind = inside->request.peer->kind;
-
-        error = ost_object_new(&inside->socket, inside->request.watch.fd, inside->request.peer->as.sa.sa_family,
-                               ost_kind_is_datagram(kind) ? SOCK_DGRAM : SOCK_STREAM);
-    }
+    if (!inside->socket)
+        error = make_object(&inside->socket, inside->request.watch.fd, inside->request.peer->as.sa.sa_family,
+                            SOCK_STREAM);
     if (error < 0)
         return error;
     inside->socket->request = &inside->request;

@@ -39,6 +39,9 @@ int ost_object_new(struct ostler_socket **out, int fd, int family, int type);
 /* 0, or why it cannot be used: -EINVAL, -EBADF, -ECANCELED, or -ETIMEDOUT past the deadline. */
 int ost_object_check(const struct ostler_socket *s);
 
+/* Its own form of an address to bind or connect to. -EINVAL: NULL; -EAFNOSUPPORT. */
+int ost_object_fit(const struct ostler_socket *s, const struct ostler_address *address, struct ostler_address *out);
+
 /* When a call that begins now times out; 0: it must not wait. */
 uint64_t ost_object_due(const struct ostler_socket *s);
 
@@ -48,6 +51,10 @@ bool ost_object_may_block(const struct ostler_socket *s);
 /* Wait until it is ready for what (OST_READ or OST_WRITE), or due. 0; -ETIMEDOUT; -EAGAIN: due
  * is 0; -EBADF: it was closed meanwhile; -ECANCELED, -EDEADLK … */
 int ost_object_wait(struct ostler_socket *s, unsigned what, uint64_t due);
+
+/* Where nothing tells that it is worth another try: rest for 1 ms and, as naps grow from 0 on, up to
+ * 16. 0, or as ost_object_wait(). */
+int ost_object_nap(struct ostler_socket *s, unsigned naps, uint64_t due);
 
 /* One of several things that a waiter waits for. 0 or -ENOMEM. */
 int ost_object_need(struct ost_need *need, struct ostler_socket *s, unsigned what, const struct ost_waiter *waiter);

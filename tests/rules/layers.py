@@ -24,7 +24,7 @@ def read_layers():
 
 def problems():
     allowed = read_layers()
-    folders = {path.name for path in lib.iterdir() if path.is_dir()}
+    folders = {path.parent.name for path in lib.glob("*/*.[ch]")}
     if folders != set(allowed):
         yield f"lib/LAYERS and the folders of lib/ differ: {sorted(folders ^ set(allowed))}"
     sources = sorted(path for path in lib.rglob("*.[ch]"))

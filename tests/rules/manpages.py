@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The manual: mandoc has nothing to say against a page; ostlerd.8 has each flag that -h
 prints; ostler.conf.5 has each setting that -l prints, in its words, and no other, and
-its examples are right; each program and each handler has its page.
+its examples are right; each program and each handler has its page; section 3 is what the
+headers say, and has every public name.
 
     manpages.py BIN    where BIN has the programs"""
 import pathlib
@@ -12,7 +13,7 @@ import sys
 import tempfile
 
 root = pathlib.Path(__file__).resolve().parents[2]
-pages = {page.name: page for folder in ("servers", "conf") for page in (root / folder).rglob("*.[58]")}
+pages = {page.name: page for folder in ("servers", "conf", "lib/man") for page in (root / folder).rglob("*.[358]")}
 # What depends on the machine's own manual, and not on ours.
 ELSEWHERE = re.compile(r"referenced manual not found|outdated mandoc.db")
 
@@ -107,12 +108,34 @@ def check_examples(program, folder):
 
 def check_commands(bin, page):
     """The examples of a page that run its program with addresses."""
-    program = page.stem
+    program = page.stem if page.suffix == ".8" else None
     for line in re.findall(rf"^{program} (.*)$", page.read_text(), flags=re.M):
         if not line.startswith("-"):
             checked = subprocess.run([bin / program, "-t", *line.split()], capture_output=True, text=True)
             if checked.returncode != 0:
                 yield f"{page}: {program} {line}: {checked.stderr}"
+
+
+def public_names():
+    """What the headers declare and define, but for what they are made with."""
+    for header in (root / "include").rglob("*.h"):
+        code = re.sub(r"/\*.*?\*/|#ifndef OSTLER_NO_HERE.*?#endif", "", header.read_text(), flags=re.S)
+        for name in re.findall(r"\b(?:struct |enum )?(ostler_\w+|OSTLER_[A-Z_0-9]+)\b", code):
+            if not re.fullmatch(r"OSTLER_(\w+_H|API|BEGIN|END|PRINTF|TEXT_OF)", name):
+                yield name
+
+
+def check_reference():
+    made = subprocess.run([sys.executable, root / "lib/man/generate.py", "--check"], capture_output=True, text=True)
+    if made.returncode != 0:
+        yield made.stderr
+    text = "".join(page.read_text() for name, page in pages.items() if name.endswith(".3"))
+    known = set(re.findall(r"\w+", text))
+    names = set(public_names())
+    if len(names) < 100:
+        yield f"the headers have only {len(names)} names?"
+    for name in sorted(names - known):
+        yield f"{name} is in no page of section 3"
 
 
 def problems(bin):
@@ -122,6 +145,7 @@ def problems(bin):
         yield from lint(page)
         yield from check_references(page)
         yield from check_commands(bin, page)
+    yield from check_reference()
     yield from check_flags(program)
     yield from check_settings(catalogue)
     yield from check_mixins(catalogue)

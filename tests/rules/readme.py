@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """README's blocks: each ```c block compiles as it stands, with every warning an error;
-each ```sh block runs as it stands, with the daemon of conf/ostler.conf up.
+one under the name of an example is that example; each ```sh block runs as it stands, with
+the daemon of conf/ostler.conf up.
 
     readme.py CC BUILD    where BUILD is the build tree"""
 import os
@@ -24,6 +25,17 @@ def blocks(language):
     if not found:
         sys.exit(f"README.md has no ```{language} block")
     return found
+
+
+def check_examples():
+    """A block under the name of an example is that example, so that its test is the block's."""
+    text = (root / "README.md").read_text()
+    found = re.findall(r"^<!-- (tests/examples/\w+\.c) -->\n```c\n(.*?)^```$", text, flags=re.S | re.M)
+    if not found:
+        yield "README.md shows no example of tests/examples"
+    for name, block in found:
+        if block != (root / name).read_text():
+            yield f"README.md's copy of {name} differs from it"
 
 
 def check_c(cc, build, folder):
@@ -61,6 +73,7 @@ def check_sh(build):
 def problems(cc, build):
     with tempfile.TemporaryDirectory() as folder:
         yield from check_c(cc, build, pathlib.Path(folder))
+    yield from check_examples()
     daemon = start_daemon(build)
     try:
         yield from check_sh(build)

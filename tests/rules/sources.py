@@ -18,7 +18,7 @@ RULES = [
     (r"(?:signal|sigaction)", ("daemon/", "mixin/child.c", "mixin/overflow.c", "request/nudge.c"),
      "signal dispositions are the program's, but in a child, and the default one of SIGSEGV"),
     (r"(?:atoi|atol|strcpy|strcat|sprintf|vsprintf|strtok|alloca|sleep|usleep|gets)", (), "unsafe or blocking"),
-    (r"(?:getaddrinfo|gethostbyname|getnameinfo)", (), "the reactor never waits for a resolver"),
+    (r"(?:getaddrinfo|gethostbyname|getnameinfo)", ("socket/lookup.c",), "the reactor never waits for a resolver"),
     (r"fork", ("mixin/forking.c",), "children are the forking mix-in's"),
     (r"(?:waitpid|wait|wait3|wait4)", ("daemon/",), "the program's own children are not ours to wait for"),
     (r"(?:vfork|system|popen)", (), "a request's child is forked, nothing else is run"),

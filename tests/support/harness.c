@@ -73,23 +73,36 @@ static void setup(void)
 
 /* A thread stands in /proc for a moment after pthread_join(), and nothing tells when
  * it no longer does: the one place where we look again and again. */
-static void teardown(void)
+bool harness_settle(size_t descriptors_more)
 {
     uint64_t end = harness_now_ms() + (uint64_t)harness_deadline_ms();
 
-    while ((harness_threads() > threads_before || harness_descriptors() != descriptors_before) &&
-           harness_now_ms() < end)
+    while (harness_threads() > threads_before || harness_descriptors() != descriptors_before + descriptors_more) {
+        if (harness_now_ms() >= end)
+            return false;
         poll(NULL, 0, 1);
+    }
+    return true;
+}
+
+static void teardown(void)
+{
+    harness_settle(0);
     ck_assert_uint_le(harness_threads(), threads_before);
     ck_assert_uint_eq(harness_descriptors(), descriptors_before);
+}
+
+void harness_fixture(TCase *tc)
+{
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, (double)harness_deadline_ms() * 12 / 1000);
 }
 
 TCase *harness_case(Suite *suite, const char *name)
 {
     TCase *tc = tcase_create(name);
 
-    tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, (double)harness_deadline_ms() * 12 / 1000);
+    harness_fixture(tc);
     suite_add_tcase(suite, tc);
     return tc;
 }

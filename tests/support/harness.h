@@ -60,6 +60,13 @@ size_t harness_threads(void);
  * threads are as many as before it, or come to be so before the deadline. */
 TCase *harness_case(Suite *suite, const char *name);
 
+/* Until there are as many threads as before the test, and so many descriptors more than then:
+ * for what ends by itself. */
+bool harness_settle(size_t descriptors_more);
+
+/* That fixture alone, for one that begins with another: it ends before it. */
+void harness_fixture(TCase *tc);
+
 /* Run suite; the value for main() to return. Frees suite. */
 int harness_main(Suite *suite);
 

@@ -84,6 +84,7 @@ class Files(Installed):
     def test_manual_pages_have_no_mistakes(self):
         pages = sorted((self.prefix / "share/man").glob("man*/*"))
         expected = {f"man8/{program.name}.8" for program in self.programs} | {"man5/ostler.conf.5"}
+        expected |= {f"man3/{page.name}" for page in (ROOT / "lib/man").glob("*.3")}
         self.assertEqual({"/".join(page.parts[-2:]) for page in pages}, expected)
         run(tool("mandoc"), "-Tlint", "-Wwarning", *pages)
 

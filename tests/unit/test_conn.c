@@ -168,6 +168,7 @@ static void on_conn(void (*function)(struct ostler_conn *c, void *arg), void *ar
 {
     int before = harness_count(&seen.done);
 
+    ck_assert(harness_wait(&seen.opened, 1));
     ck_assert_int_eq(ostler_post_to(seen.ref, function, arg, raise_done), 0);
     ck_assert(harness_wait(&seen.done, before + 1));
 }

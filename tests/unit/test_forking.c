@@ -386,7 +386,6 @@ static const struct {
 } deaths[] = {
     { "k", "request failed: its child was killed by signal 9" },
     { "a", "request failed: its child was killed by signal 6" },
-    { "3", "request failed: its child exited with status 3 before the handler had returned" },
 };
 
 START_TEST(a_child_that_dies_fails_its_request_alone)
@@ -410,6 +409,24 @@ START_TEST(a_child_that_dies_fails_its_request_alone)
     close(client);
     close(other);
     ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(children(), 0);
+}
+END_TEST
+
+START_TEST(a_handler_that_exits_is_not_reported)
+{
+    struct harness_server h;
+    int client;
+
+    play(&h, obey);
+    client = harness_connect(h.server);
+    ck_assert(harness_say(client, "3"));
+    ck_assert(harness_expect_end(client));
+    ck_assert(harness_log_wait(&h.log, "warning forker: tcp:127.0.0.1:"));
+    ck_assert(harness_log_has(&h.log, "its child exited with status 3 before the handler had returned"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(harness_count(&notes->failed), 0);
     ck_assert_int_eq(children(), 0);
 }
 END_TEST
@@ -1011,6 +1028,7 @@ int main(void)
     tcase_add_test(tc, a_program_that_waits_for_any_child_does_no_harm);
     tcase_add_test(tc, ignored_sigchld_does_no_harm);
     tcase_add_loop_test(tc, a_child_that_dies_fails_its_request_alone, 0, sizeof(deaths) / sizeof(deaths[0]));
+    tcase_add_test(tc, a_handler_that_exits_is_not_reported);
     tcase_add_test(tc, a_child_that_exits_well_is_no_failure);
     tcase_add_test(tc, a_handler_that_fails_is_reported_by_its_child);
     tcase_add_test(tc, what_a_child_moved_is_known_to_its_parent);

@@ -234,6 +234,91 @@ START_TEST(a_path_of_any_length_that_fits_can_be_bound)
 }
 END_TEST
 
+START_TEST(a_dead_socket_with_the_longest_path_is_replaced)
+{
+    char address[256], name[108];
+    struct ostler_server *server;
+    size_t n;
+
+    enter_folder();
+    n = 107 - strlen(folder) - 1;
+    memset(name, 'x', n);
+    name[n] = '\0';
+    close(bound(kinds[_i].type, name));
+    snprintf(address, sizeof(address), "%s%s/%s", _i ? "unixgram:" : "unix:", folder, name);
+    ck_assert_int_eq(make(&server, address, 0600, NULL), 0);
+    ostler_server_free(server);
+    leave_folder();
+}
+END_TEST
+
+START_TEST(its_address_is_what_getsockname_tells)
+{
+    struct sockaddr_un un = { 0 };
+    socklen_t length = sizeof(un);
+    struct ostler_server *server;
+    char text[OSTLER_ADDRESS_TEXT];
+
+    enter_folder();
+    ck_assert_int_eq(make(&server, kinds[_i].address, 0, NULL), 0);
+    ck_assert_int_eq(getsockname(ostler_server_fd(server, 0), (struct sockaddr *)&un, &length), 0);
+    ostler_address_text(ostler_server_address(server, 0), text, sizeof(text));
+    ck_assert_str_eq(text, kinds[_i].address);
+    ck_assert_str_eq(un.sun_path, kinds[_i].path);
+    ostler_server_free(server);
+    leave_folder();
+}
+END_TEST
+
+enum { RACES = 200 };
+
+struct racer {
+    pthread_barrier_t *start;
+    const char *address;
+    struct ostler_server *server;
+    int result;
+};
+
+static void *race(void *arg)
+{
+    struct racer *r = arg;
+
+    pthread_barrier_wait(r->start);
+    r->result = make(&r->server, r->address, 0, NULL);
+    return NULL;
+}
+
+START_TEST(of_two_servers_that_race_for_a_name_one_gets_it)
+{
+    const struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "s" };
+    struct racer racers[2];
+    pthread_barrier_t start;
+    pthread_t thread;
+
+    enter_folder();
+    pthread_barrier_init(&start, NULL, 2);
+    for (int i = 0; i < RACES; i++) {
+        int winner, probe;
+
+        if (i % 2)
+            close(bound(kinds[_i].type, "s")); /* they find a dead one */
+        racers[0] = racers[1] = (struct racer){ .start = &start, .address = kinds[_i].address };
+        ck_assert_int_eq(pthread_create(&thread, NULL, race, &racers[1]), 0);
+        race(&racers[0]);
+        pthread_join(thread, NULL);
+        winner = racers[0].result == 0 ? 0 : 1;
+        ck_assert_int_eq(racers[winner].result, 0);
+        ck_assert_int_eq(racers[!winner].result, -EADDRINUSE);
+        probe = socket(AF_UNIX, kinds[_i].type | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(connect(probe, (const struct sockaddr *)&un, sizeof(un)), 0);
+        close(probe);
+        ostler_server_free(racers[winner].server);
+    }
+    pthread_barrier_destroy(&start);
+    leave_folder();
+}
+END_TEST
+
 START_TEST(a_failure_leaves_nothing_behind)
 {
     struct ostler_server_options options = { .stream = &greet };
@@ -402,6 +487,9 @@ int main(void)
     tcase_add_loop_test(tc, the_file_is_removed_wherever_the_program_is_by_then, 0, 2);
     tcase_add_loop_test(tc, another_process_does_not_remove_the_file, 0, 2);
     tcase_add_loop_test(tc, a_path_of_any_length_that_fits_can_be_bound, 0, 2);
+    tcase_add_loop_test(tc, a_dead_socket_with_the_longest_path_is_replaced, 0, 2);
+    tcase_add_loop_test(tc, its_address_is_what_getsockname_tells, 0, 2);
+    tcase_add_loop_test(tc, of_two_servers_that_race_for_a_name_one_gets_it, 0, 2);
     tcase_add_loop_test(tc, a_failure_leaves_nothing_behind, 0, 2);
     tcase_add_loop_test(tc, a_stopped_server_has_no_file, 0, 2);
     tc = harness_case(suite, "inherited");

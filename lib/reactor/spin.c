@@ -1,0 +1,68 @@
+#include "reactor/spin.h"
+
+#include <errno.h>
+
+#include <event2/event.h>
+
+#include "reactor/reactor.h"
+
+/* A sleep that is longer than so many times the spin would not have been spared by it; the wake-ups
+ * of both sides are part of it. */
+enum { SOON = 4, MOST_FAILURES = 10, MOST_US = 1000000 };
+
+enum { LOOK = EVLOOP_ONCE | EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY, SLEEP = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY };
+
+static bool is_worth_it(struct ost_spin *s)
+{
+    if (!s->soon)
+        return false;
+    if (s->rest == 0)
+        return true;
+    s->rest--;
+    return false;
+}
+
+/* Look until something has happened: 1; 0: the time is up; -1. */
+static int look(struct ostler_reactor *r, uint64_t start)
+{
+    unsigned before = r->activity;
+
+    do {
+        r->now = 0;
+        if (event_base_loop(r->base, LOOK) < 0)
+            return -1;
+        if (r->activity != before)
+            return 1;
+    } while (ost_clock_us() - start < r->spin.us);
+    return 0;
+}
+
+int ost_spin_turn(struct ostler_reactor *r)
+{
+    struct ost_spin *s = &r->spin;
+    uint64_t start = ost_clock_us();
+    int found;
+
+    if (is_worth_it(s)) {
+        found = look(r, start);
+        if (found != 0) {
+            s->failures = 0;
+            return found < 0 ? -1 : 0;
+        }
+        s->failures += s->failures < MOST_FAILURES;
+        s->rest = (1u << s->failures) - 1;
+        start = ost_clock_us();
+    }
+    r->now = 0;
+    found = event_base_loop(r->base, SLEEP);
+    s->soon = ost_clock_us() - start <= s->us * SOON;
+    return found;
+}
+
+int ostler_reactor_set_busy_poll(struct ostler_reactor *r, long us)
+{
+    if (!r || us < 0 || us > MOST_US)
+        return -EINVAL;
+    r->spin = (struct ost_spin){ .us = (uint64_t)us };
+    return 0;
+}

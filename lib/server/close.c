@@ -1,0 +1,109 @@
+/* server_close(): waiting for requests that still run. A server that is not to wait for its
+ * handlers (daemon_threads, no_block_on_close) hands itself over to a thread of its own, which
+ * runs the reactor until they have ended: so they never outlive what they use. */
+#include <errno.h>
+#include <signal.h>
+
+#include "server/server.h"
+
+bool ost_server_is_detached(const struct ostler_server *s)
+{
+    const struct ostler_server_options *o = &s->owner.options;
+
+    return o->no_block_on_close || o->daemon_threads;
+}
+
+/* The reactor does not run: what is done to it is done on this thread now. */
+static void adopt(struct ostler_reactor *r)
+{
+    if (!r->running)
+        atomic_store(&r->thread, (unsigned long)pthread_self());
+}
+
+static bool is_over(void *arg)
+{
+    const struct ostler_server *s = arg;
+
+    return s->timed_out || ost_server_is_idle(s);
+}
+
+/* Run until all requests have ended, or the time is up. */
+static int await_requests(struct ostler_server *s, long timeout_ms)
+{
+    struct ostler_reactor *r = s->owner.reactor;
+    int error;
+
+    s->timed_out = false;
+    ost_timer_set(&s->stop_timer, r, OST_NEVER); /* nobody is cut off */
+    ost_timer_set(&s->request_timer, r, ost_clock_after(ost_reactor_refresh(r), timeout_ms));
+    error = ost_reactor_run_until(r, is_over, s);
+    ost_timer_set(&s->request_timer, r, OST_NEVER);
+    return error;
+}
+
+int ostler_server_close(struct ostler_server *s, long timeout_ms)
+{
+    int error;
+
+    if (!s || timeout_ms < OSTLER_NEVER)
+        return -EINVAL;
+    if (s->owner.reactor->running)
+        return -EBUSY;
+    if (ost_reactor_is_disowned(s->owner.reactor))
+        return -EPERM;
+    adopt(s->owner.reactor);
+    if (s->state < OST_SERVER_STOPPING)
+        ost_server_begin_stop(s);
+    error = await_requests(s, timeout_ms);
+    if (ost_server_is_idle(s) || error == -EIO)
+        return error == -EIO ? error : 0;
+    ost_server_log_holders(s, "");
+    return -ETIMEDOUT;
+}
+
+static void *keep(void *arg)
+{
+    struct ostler_server *s = arg;
+
+    await_requests(s, OSTLER_NEVER);
+    ost_server_destroy(s);
+    return NULL;
+}
+
+/* Let a thread wait for the handlers that still run. 0 or -errno. */
+static int hand_over(struct ostler_server *s)
+{
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    int error = pthread_attr_init(&attributes);
+
+    if (error != 0)
+        return -error;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&thread, &attributes, keep, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return -error;
+}
+
+/* End everything but the handlers that run. Do any? */
+static bool leave_alone(struct ostler_server *s)
+{
+    if (!ost_server_is_detached(s) || s->running == 0)
+        return false;
+    adopt(s->owner.reactor);
+    if (s->state < OST_SERVER_STOPPING)
+        ost_server_begin_stop(s);
+    if (s->state != OST_SERVER_STOPPED)
+        ost_server_finish(s);
+    return s->running > 0;
+}
+
+void ostler_server_free(struct ostler_server *s)
+{
+    if (s && !(leave_alone(s) && hand_over(s) == 0))
+        ost_server_destroy(s);
+}

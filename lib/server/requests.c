@@ -1,0 +1,233 @@
+/* The list of live requests: what is seen of each from outside, for a caller or for the log.
+ *
+ * A line takes some 5 us, and standard error may be a pipe that takes some hundred of them. So
+ * the log gets a part at a time, and between them the loop goes on:
+ *
+ *    head and first lines ─(timer)─> more ─(timer)─> … the youngest that was there at the head
+ *
+ * Where to go on stands in owner.listed, which a request that ends meanwhile moves on (close.c). */
+#include <errno.h>
+#include <stdio.h>
+
+#include "reactor/hold.h"
+#include "request/conn.h"
+#include "request/stream.h"
+#include "server/server.h"
+
+enum { SLICE = 128, SLICE_MS = 10, WHERE = 256, FAR = OST_PLACE_TEXT };
+
+/* What is told of a request, with the text that the pointers of info may point to. */
+struct sight {
+    struct ostler_request_info info;
+    struct ost_note note;
+};
+
+static struct ostler_request *request_of(struct ost_list *node)
+{
+    return OST_CONTAINER(node, struct ostler_request, node);
+}
+
+/* Times come from other threads and processes, too. */
+static long ms_since(uint64_t then, uint64_t now)
+{
+    return then < now ? (long)(now - then) : 0;
+}
+
+static void set_state(struct ostler_request_info *info, const char *state, uint64_t since, uint64_t now)
+{
+    info->state = state;
+    info->state_ms = since ? ms_since(since, now) : -1;
+}
+
+static void see_closing(struct ostler_request_info *info, const struct ostler_request *r, uint64_t now)
+{
+    set_state(info, "is closing", r->discarding ? r->linger_end - OST_LINGER_MS : 0, now);
+}
+
+static const char *conn_state(const struct ost_conn *c)
+{
+    if (c->connecting)
+        return "is connecting";
+    if (c->closing)
+        return "is closing";
+    if (c->out)
+        return "waits for output to drain";
+    return c->paused ? "is paused" : "waits for input";
+}
+
+static void see_conn(struct ostler_request_info *info, const struct ost_conn *c, uint64_t now)
+{
+    if (ost_hold_is_of(c->request.owner->reactor, &c->request))
+        set_state(info, "runs", 0, now);
+    else
+        set_state(info, conn_state(c), c->progress, now);
+}
+
+static void see_child(struct sight *sight, const struct ost_stream *s, uint64_t now)
+{
+    struct ostler_request_info *info = &sight->info;
+
+    ost_relay_read_note(s->request.relay, &sight->note);
+    info->child = s->child;
+    info->bytes_in = sight->note.bytes_in;
+    info->bytes_out = sight->note.bytes_out;
+    info->place = sight->note.place[0] ? sight->note.place : NULL;
+    set_state(info, sight->note.since ? "waits" : "runs", sight->note.since, now);
+}
+
+static void see_stream(struct ostler_request_info *info, const struct ost_stream *s, uint64_t now)
+{
+    uint64_t since = atomic_load_explicit(&s->since, memory_order_relaxed);
+
+    info->place = atomic_load_explicit(&s->place, memory_order_relaxed);
+    if (s->parked)
+        set_state(info, "waits for input", since, now);
+    else if (since && !s->request.counted)
+        set_state(info, "waits for a place", since, now);
+    else
+        set_state(info, since ? "waits" : "runs", since, now);
+}
+
+/* But for its name, which costs memory. */
+static void see(struct sight *sight, const struct ostler_request *r, uint64_t now)
+{
+    const struct ost_stream *s = OST_CONTAINER(r, const struct ost_stream, request);
+
+    sight->info = (struct ostler_request_info){
+        .service = r->owner->options.name,
+        .peer = r->peer,
+        .age_ms = ms_since(r->born, now),
+        .bytes_in = ostler_request_bytes_in(r),
+        .bytes_out = ostler_request_bytes_out(r),
+    };
+    if (r->closing)
+        see_closing(&sight->info, r, now);
+    else if (r->is_conn)
+        see_conn(&sight->info, OST_CONTAINER(r, const struct ost_conn, request), now);
+    else if (r->relay)
+        see_child(sight, s, now);
+    else
+        see_stream(&sight->info, s, now);
+}
+
+int ostler_server_requests(struct ostler_server *server,
+                           bool (*visit)(const struct ostler_request_info *info, void *arg), void *arg)
+{
+    struct ost_list *node, *next;
+    struct sight sight;
+    uint64_t now;
+
+    if (!server || !visit)
+        return -EINVAL;
+    if (!ostler_reactor_is_current(server->owner.reactor))
+        return -EPERM;
+    now = ost_clock_ms();
+    OST_LIST_EACH(node, next, &server->owner.requests) {
+        see(&sight, request_of(node), now);
+        sight.info.id = ostler_request_id(request_of(node));
+        if (!visit(&sight.info, arg))
+            break;
+    }
+    return 0;
+}
+
+/* "waits at server.c:42 since 3.2 s" */
+static void describe(char text[WHERE], const struct ostler_request_info *info)
+{
+    const char *at = info->state_ms < 0 ? ", last call at " : " at ";
+    char since[48] = "";
+
+    if (info->state_ms >= 0)
+        snprintf(since, sizeof(since), " since %ld.%ld s", info->state_ms / 1000, info->state_ms % 1000 / 100);
+    snprintf(text, WHERE, "%s%s%.*s%s", info->state, info->place ? at : "", FAR, info->place ? info->place : "",
+             since);
+}
+
+static void log_request(const struct ostler_server *s, const struct ostler_request *r, uint64_t now)
+{
+    char peer[OSTLER_ADDRESS_TEXT] = "?", where[WHERE], child[32] = "";
+    struct sight sight;
+    const struct ostler_request_info *info = &sight.info;
+
+    see(&sight, r, now);
+    describe(where, info);
+    ostler_address_text(r->peer, peer, sizeof(peer));
+    if (info->child)
+        snprintf(child, sizeof(child), ", child %ld", info->child);
+    ostler_log_write(ostler_server_log(s), OSTLER_LOG_INFO, "%s: %s: %s, %ld.%ld s old, %llu bytes in, %llu out%s",
+                     s->name, peer, where, info->age_ms / 1000, info->age_ms % 1000 / 100,
+                     (unsigned long long)info->bytes_in, (unsigned long long)info->bytes_out, child);
+}
+
+/* Younger ones come behind it in the list. */
+static bool is_over(const struct ostler_server *s)
+{
+    return s->owner.listed == &s->owner.requests || request_of(s->owner.listed)->born > s->list_begun;
+}
+
+static void go_on(struct ostler_server *s)
+{
+    uint64_t now = ost_reactor_refresh(s->owner.reactor);
+
+    for (int n = 0; n < SLICE && !is_over(s); n++) {
+        log_request(s, request_of(s->owner.listed), now);
+        s->owner.listed = s->owner.listed->next;
+    }
+    if (is_over(s))
+        s->owner.listed = NULL;
+    else
+        ost_timer_set(&s->list_timer, s->owner.reactor, now + SLICE_MS);
+}
+
+static void on_list_timer(struct ost_timer *timer)
+{
+    go_on(OST_CONTAINER(timer, struct ostler_server, list_timer));
+}
+
+static size_t count_requests(const struct ostler_server *s)
+{
+    size_t count = 0;
+
+    for (const struct ost_list *node = s->owner.requests.next; node != &s->owner.requests; node = node->next)
+        count++;
+    return count;
+}
+
+/* One whose list is still being written goes on with that. */
+static void begin(struct ostler_server *s)
+{
+    size_t count = count_requests(s);
+
+    if (s->owner.listed || (count == 0 && s->state != OST_SERVER_SERVING))
+        return;
+    ostler_log_write(ostler_server_log(s), OSTLER_LOG_INFO, "%s: %zu live request%s (%s)", s->name, count,
+                     count == 1 ? "" : "s", s->mixin ? s->mixin->name : "evented");
+    s->owner.listed = s->owner.requests.next;
+    s->list_begun = ost_reactor_refresh(s->owner.reactor);
+    go_on(s);
+}
+
+static void begin_all(void *arg)
+{
+    struct ostler_reactor *reactor = arg;
+    struct ost_list *node, *next;
+
+    OST_LIST_EACH(node, next, &reactor->servers)
+        begin(OST_CONTAINER(node, struct ostler_server, node));
+}
+
+int ostler_reactor_log_requests(struct ostler_reactor *reactor)
+{
+    return ostler_reactor_post(reactor, begin_all, reactor);
+}
+
+int ost_requests_init(struct ostler_server *s)
+{
+    ost_list_init(&s->node);
+    return ost_timer_init(&s->list_timer, s->owner.reactor, on_list_timer);
+}
+
+void ost_requests_fini(struct ostler_server *s)
+{
+    ost_timer_fini(&s->list_timer, s->owner.reactor);
+}
