@@ -2,33 +2,29 @@
  * waits for its client and its mailbox at once. On fibers, or on threads:  chat threading tcp:[::]:7013 */
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
+
 #include <ostler/ostler.h>
 
 enum { SEATS = 1000, LINE = 512 };
+
 static struct ostler_mailbox *seats[SEATS]; /* NULL: free */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* With a time-out of 0 sending never waits, so that the lock may be held. */
-static void tell_others(const struct ostler_mailbox *self, const char *name, const char *what)
+/* Put after into the seat of before, and tell all the others. With a time-out of 0 sending never waits,
+ * so that the lock may be held meanwhile. */
+static void tell_others(struct ostler_mailbox *before, struct ostler_mailbox *after, const char *name, const char *what)
 {
     char line[OSTLER_ADDRESS_TEXT + LINE];
-    int n = snprintf(line, sizeof(line), "%s %s", name, what);
+    int n = snprintf(line, sizeof(line), "%s %s", name, what), mine = 0;
 
     pthread_mutex_lock(&lock);
+    while (seats[mine] != before) /* a free one is there: see max_requests */
+        mine++;
+    seats[mine] = after;
     for (int i = 0; i < SEATS; i++)
-        if (seats[i] && seats[i] != self)
+        if (i != mine && seats[i])
             ostler_mailbox_send(seats[i], line, (size_t)n, 0);
-    pthread_mutex_unlock(&lock);
-}
-
-static void change_seat(const struct ostler_mailbox *from, struct ostler_mailbox *to)
-{
-    int i = 0;
-
-    pthread_mutex_lock(&lock);
-    while (seats[i] != from) /* a free one is there: see max_requests */
-        i++;
-    seats[i] = to;
     pthread_mutex_unlock(&lock);
 }
 
@@ -43,7 +39,7 @@ static int talk(struct ostler_stream *s, struct ostler_mailbox *mailbox, const c
             if ((m = ostler_stream_write(s, line, (size_t)m)) < 0)
                 return (int)m;
         if (w[0].ready && (n = ostler_stream_read_line(s, line, LINE)) > 0)
-            tell_others(mailbox, name, line);
+            tell_others(mailbox, mailbox, name, line);
     }
     return (int)n;
 }
@@ -58,11 +54,9 @@ static int chat(struct ostler_stream *s)
     if (error < 0)
         return error;
     ostler_address_text(ostler_stream_peer(s), name, sizeof(name));
-    change_seat(NULL, mailbox);
-    tell_others(mailbox, name, "joins\n");
+    tell_others(NULL, mailbox, name, "joins\n");
     error = talk(s, mailbox, name);
-    change_seat(mailbox, NULL);
-    tell_others(NULL, name, "leaves\n");
+    tell_others(mailbox, NULL, name, "leaves\n");
     ostler_mailbox_free(mailbox);
     return error;
 }
@@ -73,7 +67,7 @@ int main(int argc, char **argv)
 {
     struct ostler_server_options server = { .stream = &handler, .max_requests = SEATS };
 
-    server.mixin = argc > 1 && argv[1][0] == 't' ? &ostler_threading : &ostler_fibers;
+    server.mixin = argc > 1 && strcmp(argv[1], "threading") == 0 ? &ostler_threading : &ostler_fibers;
     server.address = argc > 2 ? argv[2] : "tcp:127.0.0.1:7013";
     return ostler_serve_forever(&server) < 0;
 }

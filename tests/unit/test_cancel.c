@@ -1,7 +1,6 @@
 /* ostler_request_cancel(): one request is ended from outside, whatever it waits for. */
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -492,14 +491,15 @@ END_TEST
 
 /* ---- Races with the end ---- */
 
-enum { ROUNDS = 300, AIMS = 64 };
+enum { ROUNDS = 300, AIMS = 64, SHOTS = 8 };
 
 static struct aim {
     pthread_mutex_t lock;
     struct ostler_request_ref ids[AIMS];
     unsigned next;
     bool over;
-} aim = { .lock = PTHREAD_MUTEX_INITIALIZER };
+    struct harness_event more;
+} aim = { .lock = PTHREAD_MUTEX_INITIALIZER, .more = HARNESS_EVENT };
 
 static int be_short(struct ostler_stream *s)
 {
@@ -509,6 +509,7 @@ static int be_short(struct ostler_stream *s)
     pthread_mutex_lock(&aim.lock);
     aim.ids[aim.next++ % AIMS] = ostler_request_id(s->request);
     pthread_mutex_unlock(&aim.lock);
+    harness_raise(&aim.more);
     n = ostler_stream_read(s, &byte, 1);
     if (n > 0)
         n = ostler_sleep_ms(byte & 1);
@@ -517,22 +518,27 @@ static int be_short(struct ostler_stream *s)
 
 static const struct ostler_stream_handler is_short = { .handle = be_short };
 
+/* One of the last few, of which most have ended. False: the test is over. */
+static bool take_aim(struct ostler_request_ref *out, unsigned *seed)
+{
+    bool more;
+
+    pthread_mutex_lock(&aim.lock);
+    *out = aim.ids[rand_r(seed) % AIMS];
+    more = !aim.over;
+    pthread_mutex_unlock(&aim.lock);
+    return more;
+}
+
+/* Some shots for each that comes, so that the reactor is not kept from all else. */
 static void *cancel_all(void *arg)
 {
+    struct ostler_request_ref id;
     unsigned seed = 1;
-    bool at_end = false;
 
     (void)arg;
-    while (!at_end) {
-        struct ostler_request_ref id;
-
-        pthread_mutex_lock(&aim.lock);
-        id = aim.ids[rand_r(&seed) % AIMS];
-        at_end = aim.over;
-        pthread_mutex_unlock(&aim.lock);
+    for (int shot = 0; harness_wait(&aim.more, shot / SHOTS) && take_aim(&id, &seed); shot++)
         ostler_request_cancel(id);
-        poll(NULL, 0, 0);
-    }
     return NULL;
 }
 
@@ -544,6 +550,7 @@ START_TEST(it_may_end_at_the_same_moment)
 
     memset(aim.ids, 0, sizeof(aim.ids));
     aim.over = false;
+    aim.more = (struct harness_event)HARNESS_EVENT;
     harness_start(&h, &(struct ostler_server_options){
                           .address = "tcp:127.0.0.1:0", .stream = &is_short, .mixin = mixins[_i] });
     for (int i = 0; i < 2; i++)
@@ -562,6 +569,8 @@ START_TEST(it_may_end_at_the_same_moment)
     pthread_mutex_lock(&aim.lock);
     aim.over = true;
     pthread_mutex_unlock(&aim.lock);
+    for (int i = 0; i < ROUNDS; i++) /* those that never began are not to be waited for */
+        harness_raise(&aim.more);
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
     ostler_server_shutdown(h.server);

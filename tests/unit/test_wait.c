@@ -357,7 +357,8 @@ END_TEST
 
 struct kinds {
     struct ostler_mailbox *mailbox, *full;
-    int pair[2], pipe[2];
+    struct ostler_socket *socket;
+    int peer, pipe[2];
 };
 
 /* What is ready, a bit each; or -errno. */
@@ -365,7 +366,7 @@ static int wait_for_kinds(const struct kinds *k, struct ostler_stream *stream, l
 {
     struct ostler_wait waits[] = {
         { .mailbox = k->mailbox, .events = OSTLER_READ },
-        { .fd = k->pair[0], .events = OSTLER_READ },
+        { .socket = k->socket, .events = OSTLER_READ },
         { .fd = k->pipe[0], .events = OSTLER_READ },
         { .mailbox = k->full, .events = OSTLER_WRITE },
         { .stream = stream, .events = stream ? OSTLER_READ : 0, .fd = -1 },
@@ -389,7 +390,7 @@ static int wait_for_each_kind(struct actor *self)
         if (i == 0)
             ostler_mailbox_receive(k->mailbox, bytes, 2, 0);
         if (i == 1)
-            recv(k->pair[0], bytes, 2, 0);
+            ostler_socket_recv(k->socket, bytes, 2, 0);
         if (i == 2 && read(k->pipe[0], bytes, 2) != 1)
             return -EBADMSG;
         if (i == 3)
@@ -408,7 +409,7 @@ static void give_each_kind(struct actor *a)
         if (i == 0)
             ck_assert_int_eq(ostler_mailbox_send(k->mailbox, "x", 1, 0), 0);
         if (i == 1)
-            ck_assert_int_eq(send(k->pair[1], "x", 1, 0), 1);
+            ck_assert_int_eq(send(k->peer, "x", 1, 0), 1);
         if (i == 2)
             ck_assert_int_eq(write(k->pipe[1], "x", 1), 1);
         if (i == 3)
@@ -420,10 +421,14 @@ static void give_each_kind(struct actor *a)
 
 static void open_kinds(struct kinds *k)
 {
+    int ends[2];
+
     ck_assert_int_eq(ostler_mailbox_new(&k->mailbox, NULL), 0);
     ck_assert_int_eq(ostler_mailbox_new(&k->full, &(struct ostler_mailbox_options){ .capacity = 1 }), 0);
     ck_assert_int_eq(ostler_mailbox_send(k->full, "x", 1, 0), 0);
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, k->pair), 0);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    ck_assert_int_eq(ostler_socket_from_fd(&k->socket, ends[0]), 0);
+    k->peer = ends[1];
     ck_assert_int_eq(pipe2(k->pipe, O_CLOEXEC), 0);
 }
 
@@ -431,8 +436,8 @@ static void close_kinds(struct kinds *k)
 {
     close(k->pipe[0]);
     close(k->pipe[1]);
-    close(k->pair[0]);
-    close(k->pair[1]);
+    ostler_socket_free(k->socket);
+    close(k->peer);
     ostler_mailbox_free(k->mailbox);
     ostler_mailbox_free(k->full);
 }
