@@ -17,8 +17,9 @@
  *  failure nothing is written to an output, and no descriptor is left.
  *
  *  Thread: any, one at a time; two may share a socket, such as one that receives and one
- *  that sends, when both are threads, or fibers of one reactor. A socket that was waited for on a reactor's thread may
- *  be closed and freed from any thread as long as that reactor lives. */
+ *  that sends, when both are threads, or fibers of one reactor. A socket that was waited for
+ *  on a reactor's thread may be closed and freed from any thread as long as that reactor
+ *  lives; its descriptor is then closed by the reactor, as soon as that comes to it. */
 #ifndef OSTLER_SOCKET_H
 #define OSTLER_SOCKET_H
 
@@ -42,11 +43,13 @@ struct ostler_socket;
  *  protocol mostly 0. -EAFNOSUPPORT, -EPROTONOSUPPORT: others. */
 OSTLER_API int ostler_socket_new(struct ostler_socket **out, int family, int type, int protocol);
 
-/** socket(fileno=fd): take over a socket that is open. Consumes fd. Its blocking mode is
- *  read off it: O_NONBLOCK is a time-out of 0. -EBADF, -ENOTSOCK, -EPROTONOSUPPORT. */
+/** socket(fileno=fd): take over a socket that is open. Consumes fd, and makes it close-on-exec;
+ *  on failure it is still the caller's. Its blocking mode is read off it: O_NONBLOCK is a
+ *  time-out of 0. -EBADF, -ENOTSOCK, -EPROTONOSUPPORT. */
 OSTLER_API int ostler_socket_from_fd(struct ostler_socket **out, int fd);
 
-/** s.dup(): a second socket object, with a descriptor and a time-out of its own. */
+/** s.dup(): a second socket object, with a descriptor and a time-out of its own, which begins as
+ *  that of s. Also of a stream's socket. */
 OSTLER_API int ostler_socket_dup(struct ostler_socket **out, const struct ostler_socket *s);
 
 /** Close it, unless that was done, and free the object. NULL is fine; a stream's socket is
@@ -54,11 +57,14 @@ OSTLER_API int ostler_socket_dup(struct ostler_socket **out, const struct ostler
 OSTLER_API void ostler_socket_free(struct ostler_socket *s);
 
 /** s.close(): close the descriptor; the object stays until it is freed. 0, also if it was
- *  closed; a descriptor is gone whatever close(2) says. Whoever waits for it is woken. */
+ *  closed; a descriptor is gone whatever close(2) says. Fibers that wait for it are woken: -EBADF.
+ *  A thread or a child that waits in the kernel goes on to, as with close(2); ostler_socket_shutdown()
+ *  wakes it. -EPERM: a stream's socket. */
 OSTLER_API int ostler_socket_close(struct ostler_socket *s);
 
 /** s.detach(): the descriptor, which is the caller's now; the object is closed. In blocking
- *  mode unless the time-out was 0. */
+ *  mode unless the time-out was 0. While a reactor of another thread still watches the socket it
+ *  is a new descriptor of it (-EMFILE …). -EPERM: a stream's socket. */
 OSTLER_API int ostler_socket_detach(struct ostler_socket *s);
 
 /** s.shutdown(how): SHUT_RD, SHUT_WR, SHUT_RDWR. */
@@ -67,12 +73,14 @@ OSTLER_API int ostler_socket_shutdown(struct ostler_socket *s, int how);
 /** s.fileno(): the descriptor, which stays the object's; -EBADF (Python: -1) once closed. */
 OSTLER_API int ostler_socket_fileno(const struct ostler_socket *s);
 
-/** s.family, s.type, s.proto; -EINVAL, -EBADF. */
+/** s.family, s.type, s.proto, the last as the kernel says (IPPROTO_TCP, IPPROTO_UDP, 0); -EINVAL,
+ *  -EBADF. */
 OSTLER_API int ostler_socket_family(const struct ostler_socket *s);
 OSTLER_API int ostler_socket_type(const struct ostler_socket *s);
 OSTLER_API int ostler_socket_proto(const struct ostler_socket *s);
 
-/** s.bind(address): tcp, udp, unix, unixgram, as the socket is one. */
+/** s.bind(address): tcp, udp, unix, unixgram, as the socket is one; a wildcard is that of its family.
+ *  Options, such as IPV6_V6ONLY, stay as they are. */
 OSTLER_API int ostler_socket_bind(struct ostler_socket *s, const struct ostler_address *address);
 
 /** s.listen(backlog): 0 or more. OSTLER_BACKLOG is the most that the system takes. */
@@ -83,17 +91,24 @@ OSTLER_API int ostler_socket_listen(struct ostler_socket *s, int backlog);
 OSTLER_API int ostler_socket_accept(struct ostler_socket *s, struct ostler_socket **out, struct ostler_address *peer);
 
 /** s.connect(address). After -ETIMEDOUT the attempt may still go on: close the socket. Of a
- *  datagram socket it sets the peer. */
+ *  datagram socket it sets the peer. With a time-out of 0 -EINPROGRESS, and then -EALREADY until it
+ *  is connected; with another one an attempt that goes on is joined. Where a Unix
+ *  socket's backlog is full (EAGAIN), and the wait cannot be the kernel's, it is tried again after
+ *  1, 2, 4, 8, and from then on every 16 ms: Linux tells nobody when there is room. */
 OSTLER_API int ostler_socket_connect(struct ostler_socket *s, const struct ostler_address *address);
 
 /** s.connect_ex(address): 0 or the errno, positive, as Python's. */
 OSTLER_API int ostler_socket_connect_ex(struct ostler_socket *s, const struct ostler_address *address);
 
 /** s.recv(n, flags): how many bytes came, at most n; 0: the peer sends no more (or an empty
- *  datagram). flags as in recv(2). MSG_DONTWAIT is a time-out of 0 for the call. */
+ *  datagram, or n is 0, which takes nothing). flags as in recv(2). MSG_DONTWAIT is a time-out of 0
+ *  for the call, and so are MSG_OOB and MSG_ERRQUEUE. MSG_WAITALL, without MSG_PEEK: all n bytes of a
+ *  stream, or those that came before its end, the time-out or an error. With MSG_TRUNC the
+ *  count may be more than n, as in recv(2). -EINVAL: n is more than a ssize_t holds. */
 OSTLER_API ssize_t ostler_socket_recv(struct ostler_socket *s, void *buffer, size_t n, int flags);
 
-/** s.recvfrom(n, flags): and the sender's address, unless from is NULL. */
+/** s.recvfrom(n, flags): and the sender's address, unless from is NULL. Of a datagram, n of 0
+ *  takes it. On a stream there is none: *from is then as ostler_address_new() makes it. */
 OSTLER_API ssize_t ostler_socket_recvfrom(struct ostler_socket *s, void *buffer, size_t n, int flags,
                                           struct ostler_address *from);
 
@@ -104,12 +119,13 @@ OSTLER_API ssize_t ostler_socket_send(struct ostler_socket *s, const void *data,
  *  error it is not known how much was. */
 OSTLER_API int ostler_socket_sendall(struct ostler_socket *s, const void *data, size_t n, int flags);
 
-/** s.sendto(data, flags, address): how many bytes were sent. */
+/** s.sendto(data, flags, address): how many bytes were sent. While the queue of a Unix receiver to
+ *  which the socket is not connected is full, it is tried again as in ostler_socket_connect(). */
 OSTLER_API ssize_t ostler_socket_sendto(struct ostler_socket *s, const void *data, size_t n, int flags,
                                         const struct ostler_address *address);
 
-/** s.recvmsg(), s.sendmsg(): struct msghdr as in recvmsg(2). Received descriptors are
- *  close-on-exec. */
+/** s.recvmsg(), s.sendmsg(): struct msghdr as in recvmsg(2), with its own buffers, which are not
+ *  checked. Received descriptors are close-on-exec. MSG_WAITALL has no effect. */
 OSTLER_API ssize_t ostler_socket_recvmsg(struct ostler_socket *s, struct msghdr *message, int flags);
 OSTLER_API ssize_t ostler_socket_sendmsg(struct ostler_socket *s, const struct msghdr *message, int flags);
 
@@ -120,8 +136,9 @@ OSTLER_API off_t ostler_socket_sendfile(struct ostler_socket *s, int fd, off_t o
 
 /** socket.send_fds(), socket.recv_fds(): bytes, at least one, and descriptors along with
  *  them, over a Unix socket. Received ones are close-on-exec and the caller's; *count says
- *  how many there is room for, and then how many came. -EMSGSIZE: more came than there is
- *  room for; all were closed. */
+ *  how many there is room for, and then how many came. At most 253 go with one message (-EINVAL).
+ *  -EMSGSIZE: more came than there is room for, or than the process may open: all were closed,
+ *  and the bytes are lost. -EAFNOSUPPORT: no Unix socket. */
 OSTLER_API ssize_t ostler_socket_send_fds(struct ostler_socket *s, const void *data, size_t n, const int *fds,
                                           size_t count);
 OSTLER_API ssize_t ostler_socket_recv_fds(struct ostler_socket *s, void *buffer, size_t n, int *fds, size_t *count);
@@ -151,10 +168,11 @@ OSTLER_API int ostler_socket_setblocking(struct ostler_socket *s, bool blocking)
 OSTLER_API bool ostler_socket_getblocking(const struct ostler_socket *s); /* the time-out is not 0 */
 
 /** s.makefile(mode): a stdio stream over the socket; mode "r", "w" or "rw", with "b" or
- *  without. It waits as the socket does, and honours its time-out: errno is then ETIMEDOUT.
- *  Of "rw" reading and writing have each a buffer, and need no fseek() in between. fclose()
- *  flushes and leaves the socket open; the socket must be there until then. -EINVAL: a datagram
- *  socket, another mode. */
+ *  without, in any order. It waits as the socket does, and honours its time-out: errno is then
+ *  ETIMEDOUT, what was to be written is lost, and what was read of a line may be. Of "rw" reading
+ *  and writing need no fseek() in between: nothing read is lost, and what is written leaves before
+ *  the stream waits for input. fclose() flushes and leaves the socket open; the socket must
+ *  be there until then. -EINVAL: a datagram socket, another mode. */
 OSTLER_API int ostler_socket_makefile(struct ostler_socket *s, FILE **out, const char *mode);
 
 /** socket.create_connection((host, port), timeout, source_address): resolve host (a name or

@@ -59,7 +59,7 @@ static int connect_unix(struct ostler_socket *s, const struct ostler_address *pe
 {
     int error = connect_once(s, peer);
 
-    for (unsigned naps = 0; error == -EAGAIN || error == -EINTR; naps++) {
+    for (unsigned naps = 0; error == -EINTR || (error == -EAGAIN && due != 0); naps++) {
         error = error == -EAGAIN ? ost_object_nap(s, naps, due) : 0;
         if (error == 0)
             error = connect_once(s, peer);
