@@ -11,6 +11,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import clients  # noqa: E402
+import kinds  # noqa: E402
 import ostler  # noqa: E402
 from ostler import BIN, ROOT  # noqa: E402
 
@@ -40,14 +41,18 @@ class Gdb(ostler.TestCase):
     longest = 120
 
     def start(self):
-        daemon = self.start_daemon({"one": ostler.service("echo", "fibers"),
-                                    "two": ostler.service("echo", "fibers", "unix:@ostler-test-gdb-%d" % os.getpid())})
-        return daemon
+        return self.start_daemon(self.services())
+
+    @staticmethod
+    def services():
+        return {"one": ostler.service("echo", "fibers"),
+                "two": ostler.service("echo", "fibers", f"unix:@ostler-test-gdb-{os.getpid()}")}
 
     def talk(self, daemon):
         """Two clients of the one service, one of the other, who say nothing any more."""
-        self.clients = [self.connect(daemon, name) for name in ("one", "one", "two")]
+        self.clients = [kinds.dial(daemon.address(name), timeout=ostler.scaled(10)) for name in ("one", "one", "two")]
         for client in self.clients:
+            self.addCleanup(client.close)
             self.assertEqual(clients.ask(client, b"hello\n"), b"hello\n")
 
     def assert_fibers(self, output, since=r"\d+\.\d"):
@@ -73,8 +78,9 @@ class Gdb(ostler.TestCase):
     def test_the_frames_of_one_can_be_looked_at(self):
         daemon = self.start()
         self.talk(daemon)
-        output = gdb("-p", daemon.pid, commands=["ostler fiber 2", "frame function echo_handle", "print s->request->peer->kind",
-                                                 "ostler fiber", "backtrace", "ostler fiber 4"])
+        output = gdb("-p", daemon.pid, commands=[
+            "ostler fiber 2", "frame function echo_handle", "print s->request->peer->kind", "ostler fiber", "backtrace",
+            "ostler fiber 4"])
         self.assertIn("fiber 2: one: tcp:127.0.0.1:%d" % self.clients[1].getsockname()[1], output)
         self.assertIn("$1 = 0", output)
         self.assertIn("there are fibers 1 to 3", output)
@@ -97,8 +103,7 @@ class Gdb(ostler.TestCase):
         pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text().strip()
         self.assertNotIn("/", pattern, "core files go elsewhere")
         folder = self.scratch()
-        daemon = ostler.Daemon({"one": ostler.service("echo", "fibers"),
-                                "two": ostler.service("echo", "fibers", "unix:@ostler-test-gdb-%d" % os.getpid())},
+        daemon = ostler.Daemon(self.services(),
                                prefix=["sh", "-c", f'cd {folder} && ulimit -c unlimited && exec "$0" "$@"'])
         self.addCleanup(daemon.remove)
         self.talk(daemon)
