@@ -144,15 +144,20 @@ class Caller:
         self.pc = pc
 
 
+def stands(frame):
+    return tuple(int(frame.read_register(name)) & (1 << WORD) - 1 for name in ("rsp", "rip"))
+
+
 class FiberUnwinder(Unwinder):
     """Puts the frames of a fiber behind the newest frame of the thread."""
 
     def __init__(self):
         super().__init__("ostler-fibers")
         self.registers = None
+        self.newest = None
 
     def __call__(self, pending):
-        if self.registers is None or pending.level() != 0:
+        if self.registers is None or stands(pending) != self.newest:
             return None
         # An identity as if it were the fiber's: gdb wants callers to have higher addresses.
         identity = Caller(gdb.Value(self.registers["rsp"] - WORD), gdb.Value(self.registers["rip"]))
@@ -163,13 +168,26 @@ class FiberUnwinder(Unwinder):
         return info
 
     def select(self, registers):
+        """The first of the fiber's frames."""
+        self.registers = None
+        gdb.invalidate_cached_frames()
+        frame = gdb.newest_frame()
+        self.newest = stands(frame)
         self.registers = registers
+        gdb.invalidate_cached_frames()
+        frame = gdb.newest_frame()
+        while frame.type() == gdb.INLINE_FRAME:  # several of those may stand in one place
+            frame = frame.older()
+        return frame.older()
+
+    def forget(self):
+        self.registers = None
         gdb.invalidate_cached_frames()
 
 
 unwinder = FiberUnwinder()
 register_unwinder(None, unwinder, replace=True)
-gdb.events.cont.connect(lambda event: unwinder.select(None))
+gdb.events.cont.connect(lambda event: unwinder.forget())
 
 
 def arguments(frame):
@@ -206,11 +224,10 @@ def print_frames(frame):
 
 
 def print_parked(fiber):
-    unwinder.select(fiber.registers())
     try:
-        print_frames(gdb.newest_frame().older())
+        print_frames(unwinder.select(fiber.registers()))
     finally:
-        unwinder.select(None)
+        unwinder.forget()
 
 
 def print_running(fiber):
@@ -237,7 +254,7 @@ class OstlerCommand(gdb.Command):
 def some_fibers():
     if gdb.selected_thread() is None:
         raise gdb.GdbError("there is no process: attach to one, run one, or load a core file")
-    unwinder.select(None)
+    unwinder.forget()
     return list(fibers())
 
 
@@ -271,8 +288,7 @@ class FiberCommand(gdb.Command):
         fiber = found[int(argument) - 1]
         if not fiber.is_parked():
             raise gdb.GdbError("that one runs: see the backtrace of its thread")
-        unwinder.select(fiber.registers())
-        gdb.newest_frame().older().select()
+        unwinder.select(fiber.registers()).select()
         print(f"fiber {argument}: {fiber.title(clock(found))}\n{frame_text(gdb.selected_frame())}")
 
 

@@ -54,6 +54,8 @@ class Gdb(ostler.TestCase):
         for client in self.clients:
             self.addCleanup(client.close)
             self.assertEqual(clients.ask(client, b"hello\n"), b"hello\n")
+        ostler.wait_until(lambda: "S" in [p.state for p in ostler.processes() if p.pid == daemon.pid], ostler.scaled(5),
+                          "all wait")
 
     def assert_fibers(self, output, since=r"\d+\.\d"):
         self.assertIn("3 fibers with a request\n", output)
