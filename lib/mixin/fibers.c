@@ -9,6 +9,7 @@
 #include <ostler/sys/mixin.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/list.h"
@@ -26,6 +27,7 @@ enum { ROUND_MS = 1500, SLICE_MS = 10, SLICE = 256 };
 enum { RESERVE = 16, BREATH = 8 }; /* spare fibers that stay: so many, and an eighth of those in use */
 
 struct fibers {
+    struct ost_list home; /* in fiber_homes */
     struct ostler_reactor *reactor;
     struct ost_stacks stacks;
     struct ost_overflow overflow;
@@ -36,6 +38,12 @@ struct fibers {
     unsigned round; /* of sweeping */
     size_t left;    /* to be swept in this round */
 };
+
+/* All of the process, for debuggers (ostler-gdb.py), which look for it by its name. */
+static struct {
+    pthread_mutex_t lock;
+    struct ost_list open; /* struct fibers */
+} fiber_homes = { .lock = PTHREAD_MUTEX_INITIALIZER, .open = { &fiber_homes.open, &fiber_homes.open } };
 
 /* A fiber, and the request it runs. */
 struct berth {
@@ -224,6 +232,20 @@ static int process(void *state, struct ostler_request *request)
     return 0;
 }
 
+static void enter_home(struct fibers *f)
+{
+    pthread_mutex_lock(&fiber_homes.lock);
+    ost_list_append(&fiber_homes.open, &f->home);
+    pthread_mutex_unlock(&fiber_homes.lock);
+}
+
+static void leave_home(struct fibers *f)
+{
+    pthread_mutex_lock(&fiber_homes.lock);
+    ost_list_remove(&f->home);
+    pthread_mutex_unlock(&fiber_homes.lock);
+}
+
 static int open_fibers(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
 {
     struct fibers *f = state;
@@ -243,6 +265,7 @@ static int open_fibers(void *state, const struct ostler_server_options *options,
     ost_stacks_open(&f->stacks, options->stack_size);
     ost_overflow_open(&f->overflow, options->name, options->stack_size);
     ost_mappings_check(ost_stacks_mappings(&f->stacks, (size_t)capacity), capacity, options->name, reactor->log);
+    enter_home(f);
     return capacity;
 }
 
@@ -252,6 +275,7 @@ static void close_fibers(void *state)
     struct fibers *f = state;
     struct ost_list *node;
 
+    leave_home(f);
     while ((node = ost_list_take(&f->spare)))
         free_berth(OST_CONTAINER(node, struct berth, node));
     ost_overflow_close(&f->overflow);

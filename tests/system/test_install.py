@@ -88,6 +88,11 @@ class Files(Installed):
         self.assertEqual({"/".join(page.parts[-2:]) for page in pages}, expected)
         run(tool("mandoc"), "-Tlint", "-Wwarning", *pages)
 
+    def test_the_debuggers_script_is_there(self):
+        script = self.prefix / "share/ostler/ostler-gdb.py"
+        self.assertEqual(script.read_bytes(), (ROOT / "lib/mixin/ostler-gdb.py").read_bytes())
+        self.assertIn("ostler fibers", run(tool("gdb"), "-batch", "-ex", f"source {script}", "-ex", "help ostler"))
+
     def test_documents_are_there(self):
         doc = self.prefix / "share/doc/ostler"
         for name in ("README.md", "LICENSE"):
