@@ -1,5 +1,6 @@
 /* Connections that stay. Each active one has depth messages in flight: for each that has
- * come back whole the next one goes, those that come back together also go together. */
+ * come back whole the next one goes, those that come back together also go together.
+ * Edge-triggered: the kernel need not look at a socket again from which all has been read. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static void watch(struct crowd *crowd, struct client *c, int operation, uint32_t
 static void set_blocked(struct crowd *crowd, struct client *c, bool blocked)
 {
     if (c->blocked != blocked)
-        watch(crowd, c, EPOLL_CTL_MOD, blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
+        watch(crowd, c, EPOLL_CTL_MOD, EPOLLIN | EPOLLET | (blocked ? EPOLLOUT : 0));
     c->blocked = blocked;
 }
 
@@ -64,14 +65,15 @@ static void start(struct crowd *crowd, struct client *c, uint64_t messages)
     send_granted(crowd, c);
 }
 
-static void receive(struct crowd *crowd, struct client *c)
+/* True: there may be more. */
+static bool receive(struct crowd *crowd, struct client *c)
 {
     static unsigned char buffer[PATTERN_PERIOD];
     ssize_t n = recv(c->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
     uint64_t whole;
 
     if (n < 0 && errno == EAGAIN)
-        return;
+        return false;
     if (n <= 0)
         fail(n == 0 ? "the server has closed a connection" : "recv");
     pattern_check(buffer, (size_t)n, c->number, c->received);
@@ -82,6 +84,7 @@ static void receive(struct crowd *crowd, struct client *c)
     crowd->in_flight -= whole;
     crowd->load->answered += whole;
     start(crowd, c, whole);
+    return n == sizeof(buffer);
 }
 
 static void handle(struct crowd *crowd, const struct epoll_event *event)
@@ -91,7 +94,8 @@ static void handle(struct crowd *crowd, const struct epoll_event *event)
     if (event->events & EPOLLOUT)
         send_granted(crowd, c);
     if (event->events & ~(uint32_t)EPOLLOUT)
-        receive(crowd, c);
+        while (receive(crowd, c))
+            ;
 }
 
 static void run_until_answered(struct crowd *crowd)
@@ -133,9 +137,10 @@ void crowd_run(struct load *load)
     if (!crowd.clients || crowd.epoll < 0)
         fail("crowd");
     for (unsigned i = 0; i < load->connections; i++) {
-        crowd.clients[i].fd = connection_open(&load->endpoint, i);
+        crowd.clients[i].fd = connection_open(&load->endpoint);
+        connection_send_at_once(crowd.clients[i].fd, &load->endpoint);
         crowd.clients[i].number = i;
-        watch(&crowd, &crowd.clients[i], EPOLL_CTL_ADD, EPOLLIN);
+        watch(&crowd, &crowd.clients[i], EPOLL_CTL_ADD, EPOLLIN | EPOLLET);
     }
     greet(&crowd);
     load_ready(load);

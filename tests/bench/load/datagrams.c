@@ -136,7 +136,7 @@ static void open_client(struct datagrams *d, unsigned i)
     struct client *c = &d->clients[i];
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
 
-    c->fd = connection_open(&d->load->endpoint, i);
+    c->fd = connection_open(&d->load->endpoint);
     c->number = i;
     for (unsigned slot = 0; slot < SLOTS; slot++)
         c->slots[slot] = slot;

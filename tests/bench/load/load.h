@@ -1,6 +1,6 @@
 /* The load generator: so many connections (or UDP sockets) that ask an echo server as fast
  * as it answers, and check every byte that comes back. One thread, one epoll set, and no
- * more calls than a send and a recv a request.
+ * more calls than a send and a recv a request: it should cost less than any server.
  *
  *   main ─> crowd (echoes on connections that stay) | rate (connect, echo, close) | datagrams
  *
@@ -49,8 +49,9 @@ void crowd_run(struct load *load);
 void rate_run(struct load *load);
 void datagrams_run(struct load *load);
 
-/* A connection to the endpoint. Out of connections of one address there are only so many ports: number
- * picks one of several. */
-int connection_open(const struct endpoint *endpoint, unsigned number);
+int connection_open(const struct endpoint *endpoint);
+
+/* For several messages in flight: TCP must not hold the next one back. */
+void connection_send_at_once(int fd, const struct endpoint *endpoint);
 
 #endif
