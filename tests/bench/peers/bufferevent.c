@@ -24,6 +24,7 @@ static void begin(struct event_base *base, int fd)
 
     if (!b)
         fail("bufferevent");
+    peer_send_at_once(fd);
     bufferevent_setcb(b, on_read, NULL, on_event, NULL);
     if (bufferevent_enable(b, EV_READ | EV_WRITE) < 0)
         fail("bufferevent_enable");

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,13 @@ bool peer_variant(int argc, char **argv, const char *word)
     return argc > 2 && strcmp(argv[1], word) == 0;
 }
 
+void peer_send_at_once(int fd)
+{
+    int on = 1;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* a Unix socket refuses, and always does */
+}
+
 static int send_all(int fd, const char *data, size_t size)
 {
     while (size > 0) {
@@ -69,9 +77,10 @@ static int send_all(int fd, const char *data, size_t size)
 
 void peer_serve(int fd)
 {
-    char buffer[4096];
+    char buffer[16384];
     ssize_t n;
 
+    peer_send_at_once(fd);
     do {
         n = recv(fd, buffer, sizeof(buffer), 0);
     } while ((n > 0 && send_all(fd, buffer, (size_t)n) == 0) || (n < 0 && errno == EINTR));

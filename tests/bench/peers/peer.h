@@ -17,6 +17,9 @@ int peer_listen(int argc, char **argv, int flags);
 /* Is the first argument this word? */
 bool peer_variant(int argc, char **argv, const char *word);
 
+/* An answer may leave in parts, and TCP must not hold the last one back. */
+void peer_send_at_once(int fd);
+
 /* Echo until the peer ends, blocking. */
 void peer_serve(int fd);
 
