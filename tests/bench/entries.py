@@ -25,6 +25,7 @@ PYTHON = {
     "Python asyncio": "asyncio",
     "Python socketserver": "udp",
 }
+LIAR = "liar"  # a server that changes a byte now and then
 AGAIN = " again"  # the same program as another entry: the A/A control
 
 LOOPS = ["raw epoll", "libevent event", "libevent bufferevent", "libuv", "libuv try_write"]
@@ -58,7 +59,7 @@ class Catalogue:
     def command(self, name, address, connections):
         if name in OSTLER:
             return programs.ostler_command(self.build, OSTLER[name], address, connections + 10, self.directory)
-        if name in PYTHON:
-            return [sys.executable, HERE / "peers/python_echo.py", PYTHON[name], address]
+        if name in PYTHON or name == LIAR:
+            return [sys.executable, HERE / "peers/python_echo.py", PYTHON.get(name, name), address]
         program, *variant = PEERS[name]
         return [self.program(program), *variant, address]

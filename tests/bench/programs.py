@@ -154,13 +154,18 @@ class Load:
     def close(self):
         """The connections close."""
         self.process.stdin.close()
-        self.process.stdout.close()
-        if self.process.wait(PATIENCE) > 0:
+        if self.process.wait(PATIENCE) != 0:
             raise Failure(f"the load generator failed: {self.process.stderr.read().decode().strip()}")
-        self.process.stderr.close()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        self.close()
+        try:
+            if exception[0] is None:
+                self.close()
+        finally:
+            self.process.kill()
+            self.process.wait()
+            for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+                pipe.close()

@@ -23,8 +23,9 @@ def processor():
 
 
 def machine(chosen):
+    rounds = "" if chosen.quick else f"; {chosen.rounds} rounds of {chosen.seconds:g} s"
     print(f"\n{processor()}, {os.cpu_count()} cores, Linux {platform.release()}, {' '.join(platform.libc_ver())}; "
-          f"server on core {SERVER_CORE}, load on core {LOAD_CORE}; {chosen.rounds} rounds of {chosen.seconds:g} s")
+          f"server on core {SERVER_CORE}, load on core {LOAD_CORE}{rounds}")
 
 
 def missing(names):
@@ -46,19 +47,26 @@ def scenario(results):
         ratio = {field: f"{results.ratio(entry, reference, field):.2f}"
                  + plus_minus(results.spread(entry, reference, field)) for field in ("rate", "cost")}
         lost = sum(sample.lost for sample in results.samples[entry])
-        row(entry, f"{median['rate']:,.0f}", ratio["rate"], f"{median['cost'] * 1e6:.2f} µs", ratio["cost"],
+        mark = " †" if median["load_busy"] > median["busy"] else ""
+        row(entry, f"{median['rate']:,.0f}{mark}", ratio["rate"], f"{median['cost'] * 1e6:.2f} µs", ratio["cost"],
             f"{median['busy']:.0%}, {median['load_busy']:.0%}", str(lost))
     difference, field = results.control()
-    print(f"\nThe same program twice: {difference:.1%} apart ({field}).", flush=True)
+    print(f"\nThe same program twice: {difference:.1%} apart ({field}). † The load generator's core was the busier one: the "
+          "server could have answered more.", flush=True)
+
+
+def bounds(values, wanted):
+    return ", ".join(f"{column} ≤ {most:g}" + ("" if values[column] <= most else " **missed**")
+                     for column, most in wanted.items())
 
 
 def counts(count, table):
     columns = list(next(iter(table.values()), {}))
     print(f"\n### {count.title}\n")
-    head("", *columns, "allowed")
+    head("", *columns, "allowed", "goal")
     for entry, values in table.items():
-        allowed = ", ".join(f"{column} {most:g}" for column, most in count.bounds.get(entry, {}).items())
-        row(entry, *(f"{values[column]:,.{count.digits}f}" for column in columns), allowed)
+        row(entry, *(f"{values[column]:,.{count.digits}f}" for column in columns),
+            bounds(values, count.bounds.get(entry, {})), bounds(values, count.goals.get(entry, {})))
     print(flush=True)
 
 

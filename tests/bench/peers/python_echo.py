@@ -1,4 +1,4 @@
-"""Python's socketserver, and asyncio: python_echo.py {threading|forking|udp|asyncio} ADDRESS"""
+"""Python's socketserver, and asyncio: python_echo.py {threading|forking|udp|asyncio|liar} ADDRESS"""
 import asyncio
 import socketserver
 import sys
@@ -11,6 +11,15 @@ class Stream(socketserver.BaseRequestHandler):
     def handle(self):
         while data := self.request.recv(4096):
             self.request.sendall(data)
+
+
+class Lie(socketserver.BaseRequestHandler):
+    """The last byte of what is behind the first 10,000 is another one."""
+    def handle(self):
+        count = 0
+        while data := self.request.recv(4096):
+            count += len(data)
+            self.request.sendall(data if count < 10000 else data[:-1] + bytes([data[-1] ^ 1]))
 
 
 class Datagram(socketserver.BaseRequestHandler):
@@ -52,7 +61,7 @@ async def serve():
 if kind == "asyncio":
     asyncio.run(serve())
 else:
-    classes = {"threading": (Threading, Stream), "forking": (Forking, Stream),
+    classes = {"threading": (Threading, Stream), "forking": (Forking, Stream), "liar": (Threading, Lie),
                "udp": (socketserver.UDPServer, Datagram)}
     server_class, handler = classes[kind]
     with server_class((host, int(port)), handler) as server:
