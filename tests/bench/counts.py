@@ -167,13 +167,13 @@ def memory_count(name, title, entries, measure, bounds, goals):
                  {entry: {"bytes": most} for entry, most in goals.items()})
 
 
-STREAMS = ["raw epoll", "libevent event", "libevent bufferevent", "libuv", "libuv try_write", "C threads",
+STREAMS = ["raw epoll", "libevent event", "libevent bufferevent", "libuv", "libuv try_write", "Go", "C threads",
            "ostler evented", "ostler fibers", "ostler threading"]
 FEW = ["raw epoll", "libevent event", "ostler evented", "ostler fibers"]
-MANY = ["raw epoll", "libevent event", "libevent bufferevent", "libuv", "C threads", "C forks", "Python threads",
+MANY = ["raw epoll", "libevent event", "libevent bufferevent", "libuv", "Go", "C threads", "C forks", "Python threads",
         "ostler evented", "ostler fibers", "ostler threading"]
 FORKS = ["C forks", "ostler forking"]
-DATAGRAMS = ["recvfrom/sendto", "recvmmsg", "libuv", "ostler evented", "ostler fibers"]
+DATAGRAMS = ["recvfrom/sendto", "recvmmsg", "libuv", "Go", "ostler evented", "ostler fibers"]
 TALKED = "that has said something, of 10,000 (of 1,000: forks, Python)"
 
 # Attaching and detaching is a handful of calls; an epoll_wait serves what has come meanwhile.

@@ -14,6 +14,7 @@ PEERS = {
     "libevent bufferevent": ("bufferevent",),
     "libuv": ("uv", "plain"),
     "libuv try_write": ("uv", "try"),
+    "Go": ("goroutines",),
     "C threads": ("threads",),
     "C forks": ("forks",),
     "recvfrom/sendto": ("datagrams", "single"),
@@ -28,7 +29,7 @@ PYTHON = {
 LIAR = "liar"  # a server that changes a byte now and then
 AGAIN = " again"  # the same program as another entry: the A/A control
 
-LOOPS = ["raw epoll", "libevent event", "libevent bufferevent", "libuv", "libuv try_write"]
+LOOPS = ["raw epoll", "libevent event", "libevent bufferevent", "libuv", "libuv try_write", "Go"]
 
 
 def base(name):
@@ -43,8 +44,9 @@ class Catalogue:
 
     def missing(self):
         """The names of those that cannot be measured here, and why."""
-        return {name: "libuv1-dev is not installed" for name, words in PEERS.items()
-                if words[0] == "uv" and not self.program("uv").exists()}
+        packages = {"uv": "libuv1-dev", "goroutines": "golang-go"}
+        return {name: f"{packages[words[0]]} is not installed" for name, words in PEERS.items()
+                if words[0] in packages and not self.program(words[0]).exists()}
 
     def program(self, name):
         return self.build / "bin/bench" / name

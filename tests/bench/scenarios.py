@@ -41,7 +41,7 @@ SCENARIOS = [
              ["raw epoll", "libevent event", "ostler evented", "ostler fibers"],
              loads={"": {"n": 64}, " + 15,000 idle": {"n": 15064, "a": 64}}),
     scenario("udp", "UDP, 4 sockets × 16 datagrams of 64 bytes in flight",
-             ["recvfrom/sendto", "recvmmsg", "libuv", "Python socketserver", "ostler evented", "ostler fibers"],
+             ["recvfrom/sendto", "recvmmsg", "libuv", "Go", "Python socketserver", "ostler evented", "ostler fibers"],
              mode="datagrams", address=UDP, n=4, d=16),
     scenario("unix", "Unix stream, 64 connections × 64 bytes", [*LOOPS, "C threads", *MIXINS], address=UNIX, n=64),
 ]
