@@ -4,6 +4,7 @@ import dataclasses
 import statistics
 
 from entries import AGAIN, LOOPS
+from programs import cores_busy
 
 TCP, UDP, UNIX = "tcp:127.0.0.1:0", "udp:127.0.0.1:0", "unix:@ostler-bench"
 MIXINS = ["ostler evented", "ostler fibers", "ostler threading"]
@@ -54,6 +55,7 @@ class Sample:
     cost: float       # seconds of CPU a request, of all its processes
     busy: float       # the part of its core that it used
     load_busy: float  # and the load generator of its own
+    others: float     # and others of both
     lost: int
 
 
@@ -61,11 +63,13 @@ def measure(catalogue, scenario_, entry, options, seconds):
     """Start the server, load it, stop it; a Sample."""
     with (catalogue.start(entry, scenario_.address, options["n"]) as server,
           catalogue.load(scenario_.mode, server.address, **options, t=seconds) as load):
-        before = server.cpu()
+        before, busy_before = server.cpu(), cores_busy()
         result = load.run()
-        used = server.cpu() - before
-    return Sample(result["requests"] / result["seconds"], used / result["requests"], used / result["seconds"],
-                  result["cpu"] / result["seconds"], result["lost"])
+        used, busy = server.cpu() - before, cores_busy() - busy_before
+    elapsed = result["seconds"]
+    others = max(0.0, busy - used - result["cpu"]) / elapsed / 2
+    return Sample(result["requests"] / elapsed, used / result["requests"], used / elapsed, result["cpu"] / elapsed,
+                  others, result["lost"])
 
 
 class Results:
@@ -95,6 +99,10 @@ class Results:
             return 0.0
         first, _, third = statistics.quantiles(ratios, n=4, method="inclusive")
         return (third - first) / 2
+
+    def others(self):
+        """What others took of the two cores, on the whole."""
+        return statistics.mean(sample.others for samples in self.samples.values() for sample in samples)
 
     def control(self):
         """The greatest difference of a program from itself, and of what."""
