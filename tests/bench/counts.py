@@ -152,7 +152,8 @@ def time_switch(catalogue, wanted, tell):
 
 
 def calls_count(name, title, entries, bounds, mode="crowd", address=TCP, **options):
-    return Count(name, title, "calls", entries, each(name, entries, count_calls(mode, address, **options)), bounds, {}, 2)
+    return Count(name, title, "calls", entries, each(name, entries, count_calls(mode, address, **options)),
+                 bounds, {}, 2)
 
 
 def instructions_count(name, title, entries, bounds, address=TCP, **options):

@@ -51,8 +51,8 @@ def scenario(results):
         row(entry, f"{median['rate']:,.0f}{mark}", ratio["rate"], f"{median['cost'] * 1e6:.2f} µs", ratio["cost"],
             f"{median['busy']:.0%}, {median['load_busy']:.0%}", str(lost))
     difference, field = results.control()
-    print(f"\nThe same program twice: {difference:.1%} apart ({field}). Others took {results.others():.0%} of the two cores. "
-          "† The load generator's core was the busier one: the server could have answered more.", flush=True)
+    print(f"\nThe same program twice: {difference:.1%} apart ({field}). Others took {results.others():.0%} of the two "
+          "cores. † The load generator's core was the busier one: the server could have answered more.", flush=True)
 
 
 def bounds(values, wanted):

@@ -89,7 +89,8 @@ static void on_connection(uv_stream_t *server, int status)
         uv_close((uv_handle_t *)client, on_close);
 }
 
-static void on_datagram(uv_udp_t *socket, ssize_t n, const uv_buf_t *buffer, const struct sockaddr *from, unsigned flags)
+static void on_datagram(uv_udp_t *socket, ssize_t n, const uv_buf_t *buffer, const struct sockaddr *from,
+                        unsigned flags)
 {
     uv_buf_t answer = uv_buf_init(buffer->base, n > 0 ? (unsigned)n : 0);
 
