@@ -1,0 +1,126 @@
+"""What is measured by time: requests a second, and CPU a request."""
+
+import dataclasses
+import statistics
+
+from entries import AGAIN, LOOPS
+from programs import cores_busy
+
+TCP, UDP, UNIX = "tcp:127.0.0.1:0", "udp:127.0.0.1:0", "unix:@ostler-bench"
+MIXINS = ["ostler evented", "ostler fibers", "ostler threading"]
+EVERYONE = [*LOOPS, "C threads", "C forks", "Python threads", "Python forks", "Python asyncio", *MIXINS,
+            "ostler forking"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    name: str
+    title: str
+    entries: list                       # the first is the one that all are compared with
+    loads: dict                         # what is added to an entry's name -> options of the load generator
+    mode: str = "crowd"
+    address: str = TCP
+
+    @property
+    def reference(self):
+        return self.entries[0]
+
+
+def scenario(name, title, entries, *, loads=None, mode="crowd", address=TCP, **options):
+    return Scenario(name, title, entries, loads or {"": options}, mode, address)
+
+
+SCENARIOS = [
+    scenario("1", "1 connection × 64 bytes", [*LOOPS, "C threads", "Python threads", *MIXINS, "ostler inline"], n=1),
+    scenario("64", "64 connections × 64 bytes", EVERYONE, n=64),
+    scenario("1000", "1,000 connections × 64 bytes", [*LOOPS, "C threads", "Python threads", *MIXINS], n=1000),
+    scenario("10000", "10,000 connections × 64 bytes", [*LOOPS, "C threads", *MIXINS], n=10000),
+    scenario("large", "64 connections × 16 KiB", [*LOOPS, "C threads", *MIXINS], n=64, s=16384),
+    scenario("pipelined", "64 connections × 64 bytes, 16 in flight on each", [*LOOPS, "C threads", *MIXINS],
+             n=64, d=16),
+    scenario("rate", "connect, echo 64 bytes, close; 64 at once", EVERYONE, mode="rate", n=64),
+    scenario("idle", "64 active connections × 64 bytes, alone and among 15,000 idle ones",
+             ["raw epoll", "libevent event", "ostler evented", "ostler fibers"],
+             loads={"": {"n": 64}, " + 15,000 idle": {"n": 15064, "a": 64}}),
+    scenario("udp", "UDP, 4 sockets × 16 datagrams of 64 bytes in flight",
+             ["recvfrom/sendto", "recvmmsg", "libuv", "Go", "Python socketserver", "ostler evented", "ostler fibers"],
+             mode="datagrams", address=UDP, n=4, d=16),
+    scenario("unix", "Unix stream, 64 connections × 64 bytes", [*LOOPS, "C threads", *MIXINS], address=UNIX, n=64),
+]
+
+
+@dataclasses.dataclass
+class Sample:
+    """Of one server in one round."""
+    rate: float       # requests a second
+    cost: float       # seconds of CPU a request, of all its processes
+    busy: float       # the part of its core that it used
+    load_busy: float  # and the load generator of its own
+    others: float     # and others of both
+    lost: int
+
+
+def measure(catalogue, scenario_, entry, options, seconds):
+    """Start the server, load it, stop it; a Sample."""
+    with (catalogue.start(entry, scenario_.address, options["n"]) as server,
+          catalogue.load(scenario_.mode, server.address, **options, t=seconds) as load):
+        before, busy_before = server.cpu(), cores_busy()
+        result = load.run()
+        used, busy = server.cpu() - before, cores_busy() - busy_before
+    elapsed = result["seconds"]
+    others = max(0.0, busy - used - result["cpu"]) / elapsed / 2
+    return Sample(result["requests"] / elapsed, used / result["requests"], used / elapsed, result["cpu"] / elapsed,
+                  others, result["lost"])
+
+
+class Results:
+    """The samples of a scenario, by entry, one a round."""
+
+    def __init__(self, scenario_):
+        self.scenario = scenario_
+        self.samples = {}
+
+    def add(self, entry, sample):
+        self.samples.setdefault(entry, []).append(sample)
+
+    def median(self, entry, field):
+        return statistics.median(getattr(sample, field) for sample in self.samples[entry])
+
+    def ratios(self, entry, other, field):
+        """Round by round, since the machine is not the same all the time."""
+        return [getattr(a, field) / getattr(b, field) for a, b in zip(self.samples[entry], self.samples[other])]
+
+    def ratio(self, entry, other, field):
+        return statistics.median(self.ratios(entry, other, field))
+
+    def spread(self, entry, other, field):
+        """Half the distance of the quartiles of the ratios."""
+        ratios = self.ratios(entry, other, field)
+        if len(ratios) < 2:
+            return 0.0
+        first, _, third = statistics.quantiles(ratios, n=4, method="inclusive")
+        return (third - first) / 2
+
+    def others(self):
+        """What others took of the two cores, on the whole."""
+        return statistics.mean(sample.others for samples in self.samples.values() for sample in samples)
+
+    def control(self):
+        """The greatest difference of a program from itself, and of what."""
+        reference = self.scenario.reference
+        differences = [(abs(self.ratio(reference + AGAIN, reference, field) - 1), field) for field in ("rate", "cost")]
+        return max(differences)
+
+
+def run(catalogue, scenario_, wanted, rounds, seconds, random, tell):
+    """All rounds of a scenario, its servers in another order in each."""
+    results = Results(scenario_)
+    names = [scenario_.reference, scenario_.reference + AGAIN]
+    names += [name for name in scenario_.entries[1:] if name in wanted]
+    cases = [(name, suffix) for name in names for suffix in scenario_.loads if not (suffix and name.endswith(AGAIN))]
+    for number in range(rounds):
+        random.shuffle(cases)
+        for name, suffix in cases:
+            tell(f"{scenario_.name}: round {number + 1} of {rounds}: {name}{suffix}")
+            results.add(name + suffix, measure(catalogue, scenario_, name, scenario_.loads[suffix], seconds))
+    return results
