@@ -30,6 +30,7 @@ static void close_refused(struct ostler_request *r, int error)
 static int process(struct ostler_server *s, struct ostler_request *r)
 {
     const struct ostler_server_class *class = ost_request_class(r);
+    bool cancelled = atomic_load(&r->cancelled);
     struct ost_hold hold;
     int error;
 
@@ -37,6 +38,8 @@ static int process(struct ostler_server *s, struct ostler_request *r)
     error = class->process_request(s, r);
     if (error < 0)
         class->handle_error(s, r, error);
+    else if (cancelled)
+        ost_server_limit_child(s, r);
     ost_stall_end(&s->owner, r->peer, "process_request");
     return error;
 }

@@ -118,6 +118,9 @@ void ost_server_drop_datagrams(struct ostler_server *server);
 /* owner.cancel */
 void ost_server_on_cancel(struct ost_owner *owner, struct ostler_request *request);
 
+/* Give the child that runs a cancelled request, if one does, a moment, and then kill it. */
+void ost_server_limit_child(struct ostler_server *server, struct ostler_request *request);
+
 /* owner.parked and owner.ready */
 void ost_server_on_parked(struct ost_owner *owner, struct ostler_request *request);
 void ost_server_on_ready(struct ost_owner *owner, struct ostler_request *request);

@@ -225,15 +225,17 @@ static void on_cancel_timer(struct ost_timer *timer)
         log_killed(s, r);
 }
 
+void ost_server_limit_child(struct ostler_server *s, struct ostler_request *r)
+{
+    if (!r->relay || !s->mixin->kill)
+        return;
+    r->timer.fire = on_cancel_timer;
+    ost_timer_set(&r->timer, s->owner.reactor, ost_reactor_refresh(s->owner.reactor) + GRACE_MS);
+}
+
 void ost_server_on_cancel(struct ost_owner *owner, struct ostler_request *r)
 {
-    struct ostler_server *s = owner->server;
-    bool in_child = r->relay && s->mixin->kill;
-
-    if (in_child) {
-        r->timer.fire = on_cancel_timer;
-        ost_timer_set(&r->timer, owner->reactor, ost_reactor_refresh(owner->reactor) + GRACE_MS);
-    }
+    ost_server_limit_child(owner->server, r);
     ost_request_cancel(r); /* where there is no child, that may be its end */
 }
 

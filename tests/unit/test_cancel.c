@@ -343,6 +343,48 @@ START_TEST(one_whose_handler_has_not_begun)
 }
 END_TEST
 
+static int park(struct ostler_stream *s)
+{
+    char byte;
+    ssize_t n = ostler_stream_read(s, &byte, 1);
+
+    if (n <= 0)
+        return (int)n;
+    return ostler_stream_write(s, &byte, 1) < 0 ? -EPIPE : OSTLER_PARK;
+}
+
+static int never_finish(struct ostler_stream *s)
+{
+    (void)s;
+    while (pause() < 0)
+        continue;
+    return 0;
+}
+
+static const struct ostler_stream_handler never_finishes = { .handle = park, .finish = never_finish };
+
+/* The child that is to finish it is made after it was cancelled. */
+START_TEST(a_later_child_that_does_not_heed_it_is_killed)
+{
+    static struct ostler_server_class class;
+    struct harness_server h;
+    int client;
+
+    class = ostler_tcp_server;
+    class.verify_request = note_serial;
+    harness_start(&h, &(struct ostler_server_options){ .address = "tcp:127.0.0.1:0", .stream = &never_finishes,
+                                                       .server_class = &class, .mixin = &ostler_forking });
+    client = harness_connect(h.server);
+    ck_assert(harness_say(client, "x"));
+    ck_assert(harness_expect(client, "x"));
+    ck_assert_int_eq(cancel(&h), 0);
+    ck_assert(harness_log_wait(&h.log, cancelled_text));
+    ck_assert(harness_log_has(&h.log, "was killed"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 /* Answers datagrams, but "hold" only when it is told to go on. */
 static int answer_datagram(struct ostler_stream *s)
 {
@@ -597,6 +639,7 @@ int main(void)
     tcase_add_test(running, a_child_that_does_not_heed_it_is_killed);
     tcase_add_loop_test(rest, one_that_is_parked, 0, 3);
     tcase_add_loop_test(rest, one_whose_handler_has_not_begun, 0, 3);
+    tcase_add_test(rest, a_later_child_that_does_not_heed_it_is_killed);
     tcase_add_loop_test(rest, a_datagram_that_waits_for_a_place, 0, 3);
     tcase_add_loop_test(rest, a_datagram_whose_handler_waits, 0, 3);
     tcase_add_loop_test(rest, an_evented_one, 0, 2);
