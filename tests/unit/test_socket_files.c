@@ -90,7 +90,7 @@ START_TEST(makefile_reads_and_writes_without_a_seek_in_between)
             ck_assert(receives(p.b, i == 1 ? "got one\ngot two\n" : ""));
     }
     ck_assert_int_ge(fputs("?", file), 0);
-    say(p.b, "y7 rest");
+    say(p.b, "y7 rest\n");
     ck_assert_int_eq(fgetc(file), 'y'); /* what was written has left before */
     ck_assert(receives(p.b, "got three\n?"));
     ck_assert_int_eq(fscanf(file, "%31d", &(int){ 0 }), 1); /* has looked at the blank, too */
