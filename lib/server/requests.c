@@ -139,8 +139,8 @@ static void describe(char text[WHERE], const struct ostler_request_info *info)
 
     if (info->state_ms >= 0)
         snprintf(since, sizeof(since), " since %ld.%ld s", info->state_ms / 1000, info->state_ms % 1000 / 100);
-    snprintf(text, WHERE, "%s%s%.*s%s", info->state, info->place ? at : "", OST_PLACE_TEXT, info->place ? info->place : "",
-             since);
+    snprintf(text, WHERE, "%s%s%.*s%s", info->state, info->place ? at : "", OST_PLACE_TEXT,
+             info->place ? info->place : "", since);
 }
 
 static void log_request(const struct ostler_server *s, const struct ostler_request *r, uint64_t now)
