@@ -5,7 +5,6 @@
  * is something to give back, and in slices that hold nobody up: of fibers that have not run
  * for a whole round, the spare ones go, but for a reserve, and the parked ones lose the
  * memory that deeper calls left behind on their stacks. */
-#include <ostler/here.h>
 #include <ostler/sys/mixin.h>
 
 #include <errno.h>
@@ -187,7 +186,7 @@ static void resume(struct berth *b)
     ost_fiber_resume(b->fiber);
     ost_stall_end_stream(stream_of(b));
     ost_request_set_current(current);
-    ostler_here(place);
+    ost_set_here(place);
     ost_overflow_watch(overflow, outer);
     mark(b);
     if (ost_fiber_is_done(b->fiber))

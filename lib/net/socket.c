@@ -161,26 +161,6 @@ int ost_socket_set_blocking(int fd, bool blocking)
     return ioctl(fd, FIONBIO, &on) < 0 ? -errno : 0;
 }
 
-ssize_t ost_socket_receive(int fd, void *buffer, size_t n, int flags)
-{
-    ssize_t got;
-
-    do
-        got = recv(fd, buffer, n, flags);
-    while (got < 0 && errno == EINTR);
-    return got < 0 ? -errno : got;
-}
-
-ssize_t ost_socket_send(int fd, const void *data, size_t n, int flags)
-{
-    ssize_t sent;
-
-    do
-        sent = send(fd, data, n, flags | MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    return sent < 0 ? -errno : sent;
-}
-
 ssize_t ost_socket_receive_message(int fd, struct msghdr *message, int flags)
 {
     ssize_t got;

@@ -5,6 +5,9 @@
 #ifndef OST_NET_SOCKET_H
 #define OST_NET_SOCKET_H
 
+#include <errno.h>
+#include <sys/socket.h>
+
 #include "net/address.h"
 
 /* A socket for an address of the internet or of the abstract namespace, bound, not yet
@@ -28,8 +31,26 @@ int ost_socket_dup(int fd);
 int ost_socket_describe(int fd, int *family, int *type);
 
 /* recv(2), send(2) without SIGPIPE, shutdown(2); EINTR is not seen. */
-ssize_t ost_socket_receive(int fd, void *buffer, size_t n, int flags);
-ssize_t ost_socket_send(int fd, const void *data, size_t n, int flags);
+static inline ssize_t ost_socket_receive(int fd, void *buffer, size_t n, int flags)
+{
+    ssize_t got;
+
+    do
+        got = recv(fd, buffer, n, flags);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+static inline ssize_t ost_socket_send(int fd, const void *data, size_t n, int flags)
+{
+    ssize_t sent;
+
+    do
+        sent = send(fd, data, n, flags | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
 int ost_socket_shutdown(int fd, int how);
 
 /* recvmsg(2), with descriptors that are close-on-exec; sendmsg(2), likewise. */

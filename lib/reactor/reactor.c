@@ -152,11 +152,6 @@ uint64_t ost_reactor_refresh(struct ostler_reactor *r)
     return r->now = ost_clock_ms();
 }
 
-uint64_t ost_reactor_now(struct ostler_reactor *r)
-{
-    return r->now ? r->now : ost_reactor_refresh(r);
-}
-
 static void enqueue(struct ost_list *queue, struct ost_job *job)
 {
     if (ost_list_is_empty(&job->node))

@@ -114,8 +114,12 @@ int ost_reactor_run_until(struct ostler_reactor *reactor, bool (*done)(void *arg
 
 /* The time of this turn, and the time it really is after a callback may have
  * taken long. */
-uint64_t ost_reactor_now(struct ostler_reactor *reactor);
 uint64_t ost_reactor_refresh(struct ostler_reactor *reactor);
+
+static inline uint64_t ost_reactor_now(struct ostler_reactor *reactor)
+{
+    return reactor->now ? reactor->now : ost_reactor_refresh(reactor);
+}
 
 /* Queue a job; one that is queued already stays where it is. */
 void ost_reactor_soon(struct ostler_reactor *reactor, struct ost_job *job);

@@ -48,7 +48,7 @@ static ssize_t receive_parked(struct ost_stream *s, void *buffer, size_t n)
 
     while (got == 0) {
         if (s->drained && !s->request.eof)
-            got = ost_wait(s, OST_READ, ost_wait_due(s, ost_clock_ms()));
+            got = ost_wait(s, OST_READ, ost_wait_due(s));
         if (got < 0)
             return got;
         got = ost_request_receive(&s->request, buffer, n, MSG_DONTWAIT);
@@ -86,7 +86,7 @@ static int arm_receive(struct ost_stream *s, uint64_t now, uint64_t due)
 
 static ssize_t receive_blocking(struct ost_stream *s, void *buffer, size_t n)
 {
-    uint64_t now = ost_clock_ms(), due = ost_wait_due(s, now);
+    uint64_t now = ost_clock_ms(), due = ost_wait_due_from(s, now);
     ssize_t got = arm_receive(s, now, due);
 
     while (got == 0) {
@@ -113,7 +113,7 @@ static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
 static int after_send(struct ost_stream *s, ssize_t sent)
 {
     if (sent == -EAGAIN)
-        return ost_wait(s, OST_WRITE, ost_wait_due(s, ost_clock_ms()));
+        return ost_wait(s, OST_WRITE, ost_wait_due(s));
     if (sent < 0)
         return (int)sent;
     return give_others_a_turn(s);

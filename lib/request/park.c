@@ -106,5 +106,5 @@ void ost_park(struct ost_stream *s)
     if (error < 0)
         ost_unpark(s, error);
     else
-        ost_timer_set(&r->timer, r->owner->reactor, ost_wait_due(s, ost_clock_ms()));
+        ost_timer_set(&r->timer, r->owner->reactor, ost_wait_due(s));
 }

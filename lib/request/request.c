@@ -97,7 +97,9 @@ static int failed(struct ostler_request *r, int error)
     return error;
 }
 
-ssize_t ost_request_receive_by(struct ostler_request *r, ost_receiving *receive, void *into, size_t n, int flags)
+/* Inline, so that the call of recv(2) in ost_request_receive(), which each request makes, is a direct one. */
+static inline __attribute__((always_inline)) ssize_t receive_by(struct ostler_request *r, ost_receiving *receive,
+                                                                void *into, size_t n, int flags)
 {
     bool stopping = is_stopping(r);
     ssize_t got = 0;
@@ -125,7 +127,12 @@ ssize_t ost_request_receive_by(struct ostler_request *r, ost_receiving *receive,
 
 ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, int flags)
 {
-    return ost_request_receive_by(r, ost_socket_receive, buffer, n, flags);
+    return receive_by(r, ost_socket_receive, buffer, n, flags);
+}
+
+ssize_t ost_request_receive_by(struct ostler_request *r, ost_receiving *receive, void *into, size_t n, int flags)
+{
+    return receive_by(r, receive, into, n, flags);
 }
 
 ssize_t ost_request_sent(struct ostler_request *r, ssize_t sent)

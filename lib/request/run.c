@@ -2,7 +2,6 @@
  * to run, and the report to the reactor that they are over. */
 #include "request/run.h"
 
-#include <ostler/here.h>
 #include <ostler/sys/mixin.h>
 
 #include "request/stall.h"
@@ -70,7 +69,7 @@ int ost_request_perform(struct ost_stream *s)
     int result;
 
     ost_request_set_current(r);
-    ostler_here(NULL);
+    ost_set_here(NULL);
     result = ost_request_class(r)->finish_request(r->owner->server, r);
     if (result > 0 && result != OSTLER_PARK)
         result = 0;

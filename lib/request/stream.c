@@ -161,7 +161,7 @@ static ssize_t fill(struct ost_stream *s)
         free(s->in);
         s->in = NULL;
         s->in_used = s->in_count = 0;
-        error = error < 0 ? error : ost_wait(s, OST_READ, ost_wait_due(s, ost_clock_ms()));
+        error = error < 0 ? error : ost_wait(s, OST_READ, ost_wait_due(s));
         if (error < 0)
             return error;
         s->drained = false;

@@ -18,11 +18,17 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-uint64_t ost_wait_due(const struct ost_stream *s, uint64_t now)
+uint64_t ost_wait_due_from(const struct ost_stream *s, uint64_t now)
+{
+    return earlier(s->deadline, ost_clock_after(now, s->timeout_ms));
+}
+
+uint64_t ost_wait_due(const struct ost_stream *s)
 {
     if (s->timeout_ms < 0)
         return s->deadline;
-    return earlier(s->deadline, ost_clock_after(now, s->timeout_ms));
+    /* For park(), too, which asks the reactor for the time. */
+    return ost_wait_due_from(s, s->parker ? ost_reactor_refresh(s->request.owner->reactor) : ost_clock_ms());
 }
 
 /* Its wait is over. */
@@ -106,16 +112,22 @@ static void on_port_ready(struct ost_watch *watch, unsigned what)
     }
 }
 
+/* Let s go on if it waits for what. Did it? */
+static bool end_if_wanted(const struct ost_stream *s, unsigned what)
+{
+    struct ost_waiter *w = s->waiting;
+
+    if (!w || w->over || !(w->what & what))
+        return false;
+    w->came = w->what & what;
+    end(w, 0);
+    return true;
+}
+
 static void on_stream_ready(struct ost_watch *watch, unsigned what)
 {
-    struct ost_waiter *w = OST_CONTAINER(watch, struct ost_stream, request.watch)->waiting;
-
-    if (w && !w->over && w->what & what) {
-        w->came = w->what & what;
-        end(w, 0);
-    } else {
+    if (!end_if_wanted(OST_CONTAINER(watch, struct ost_stream, request.watch), what))
         ost_watch_set(watch, 0);
-    }
 }
 
 static void on_due(struct ost_timer *timer)
@@ -413,7 +425,7 @@ void ost_stream_stop(struct ostler_request *r)
         r->shut_read = true;
         shutdown(r->watch.fd, SHUT_RD);
     } else if (r->input_left == 0) {
-        on_stream_ready(&r->watch, OST_READ);
+        end_if_wanted(s, OST_READ); /* one that sends goes on waiting for room */
     }
 }
 

@@ -72,7 +72,9 @@ int ost_waiter_wait(struct ost_waiter *waiter, struct ost_need *needs, size_t n,
  * let the others go on), or due is reached. 0, -ETIMEDOUT, -ECANCELED or another -errno. */
 int ost_wait(struct ost_stream *stream, unsigned what, uint64_t due);
 
-/* When a wait for a stream that begins now times out: the time-out or the deadline. */
-uint64_t ost_wait_due(const struct ost_stream *stream, uint64_t now);
+/* When a wait for a stream that begins now times out: the time-out or the deadline. Who knows the
+ * time says it; else the clock is read where it matters. */
+uint64_t ost_wait_due(const struct ost_stream *stream);
+uint64_t ost_wait_due_from(const struct ost_stream *stream, uint64_t now);
 
 #endif

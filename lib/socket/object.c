@@ -197,8 +197,9 @@ int ostler_socket_from_fd(struct ostler_socket **out, int fd)
         return error;
     blocking = ost_socket_is_blocking(fd);
     error = blocking < 0 ? blocking : ost_socket_close_on_exec(fd);
-    if (error == 0)
-        error = make_object(&s, fd, family, type);
+    if (error < 0)
+        return error;
+    error = make_object(&s, fd, family, type);
     if (error < 0)
         return error;
     s->timeout_ms = blocking ? OSTLER_NEVER : 0;

@@ -80,7 +80,7 @@ static int check_all(const struct ostler_wait *waits, size_t count, long timeout
 }
 
 /* The handler's stream, if it is among the things. */
-static struct ost_stream *stream_among(const struct party *p)
+static const struct ost_stream *stream_among(const struct party *p)
 {
     for (size_t i = 0; i < p->count; i++)
         if (p->waits[i].events && p->waits[i].stream)
@@ -237,7 +237,7 @@ static int time_is_up(struct party *p, bool is_callers)
 static int wait_until(struct party *p, long timeout_ms)
 {
     const struct ost_stream *own = stream_among(p);
-    uint64_t now = ost_clock_ms(), silent = own ? ost_wait_due(own, now) : OST_NEVER;
+    uint64_t now = ost_clock_ms(), silent = own ? ost_wait_due_from(own, now) : OST_NEVER;
     uint64_t due = ost_clock_after(now, timeout_ms);
     int error = 0;
 
@@ -281,16 +281,30 @@ static int wait_for_few(struct party *p, long timeout_ms)
     return wait_until(p, timeout_ms);
 }
 
+/* Does it wait for the peer of r: through the stream, or its socket? */
+static bool is_for_peer(const struct ostler_wait *w, const struct ostler_request *r)
+{
+    return w->events && (w->stream || (w->socket && w->socket->request == r));
+}
+
+/* What is gathered for the peer may be what it waits for itself. */
+static int flush(const struct party *p)
+{
+    struct ostler_request *r = ost_request_current();
+
+    for (size_t i = 0; r && i < p->count; i++)
+        if (is_for_peer(&p->waits[i], r))
+            return ost_stream_flush(OST_CONTAINER(r, struct ost_stream, request));
+    return 0;
+}
+
 int ostler_wait_any(struct ostler_wait *waits, size_t count, long timeout_ms)
 {
     struct party p = { .waits = waits, .count = count };
-    struct ost_stream *own;
     int error = check_all(waits, count, timeout_ms);
 
-    if (error < 0)
-        return error;
-    own = stream_among(&p);
-    error = own ? ost_stream_flush(own) : 0;
+    if (error == 0)
+        error = flush(&p);
     if (error == 0 && timeout_ms != 0)
         error = ost_give_turn();
     if (error < 0)

@@ -932,6 +932,32 @@ START_TEST(a_stop_in_the_middle_of_reading_loses_nothing_that_had_arrived)
 }
 END_TEST
 
+static void stop_serving(void *server)
+{
+    ostler_server_stop(server);
+}
+
+START_TEST(an_answer_that_is_on_its_way_when_the_server_stops_arrives)
+{
+    struct script *script = new_script((struct script){ .handle = write_huge });
+    struct harness_server h;
+    char *got = malloc(HUGE);
+    int client;
+
+    play(&h, _i, script);
+    client = harness_connect(h.server);
+    ck_assert(harness_receive(client, got, 1) == 1); /* and the rest does not fit into the kernel's buffers */
+    ck_assert(harness_call(ostler_server_reactor(h.server), stop_serving, h.server));
+    ck_assert_int_eq(harness_receive(client, got, HUGE - 1), HUGE - 1);
+    ck_assert(harness_expect_end(client));
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_int_eq(script->result[0], 0);
+    free(got);
+    close(client);
+    harness_free(&h);
+}
+END_TEST
+
 START_TEST(who_does_not_end_is_cut_off)
 {
     struct script *script = new_script((struct script){ .handle = never_stop_reading });
@@ -1082,6 +1108,7 @@ int main(void)
     tcase_add_loop_test(tc, a_stop_lets_what_was_received_be_answered, 0, MIXINS);
     tcase_add_loop_test(tc, lines_received_before_a_stop_are_answered_after_it, 0, MIXINS);
     tcase_add_loop_test(tc, a_stop_in_the_middle_of_reading_loses_nothing_that_had_arrived, 0, MIXINS);
+    tcase_add_loop_test(tc, an_answer_that_is_on_its_way_when_the_server_stops_arrives, 0, MIXINS);
     tcase_add_loop_test(tc, who_does_not_end_is_cut_off, 0, MIXINS);
     tcase_add_loop_test(tc, a_handler_may_shut_its_server_down, 0, MIXINS);
     tcase_add_loop_test(tc, a_full_server_lets_clients_wait, 0, MIXINS);

@@ -79,6 +79,32 @@ START_TEST(a_stream_is_ready_when_a_read_would_not_wait)
 }
 END_TEST
 
+static int ask_and_wait_at_its_socket(struct actor *self)
+{
+    struct ostler_wait wait = { .events = OSTLER_READ };
+    char text[16];
+
+    ostler_stream_set_output_buffer(self->stream, 64);
+    ostler_stream_printf(self->stream, "well?\n");
+    if (ostler_stream_socket(&wait.socket, self->stream) < 0)
+        return -EBADMSG;
+    if (ostler_wait_any(&wait, 1, OSTLER_NEVER) != 1 || wait.ready != OSTLER_READ)
+        return -EBADMSG;
+    return check(ostler_socket_recv(wait.socket, text, sizeof(text), 0) == 5);
+}
+
+static void answer_it(struct actor *a)
+{
+    ck_assert(harness_expect(a->client, "well?\n"));
+    ck_assert(harness_say(a->client, "well\n"));
+}
+
+START_TEST(what_is_gathered_leaves_before_a_wait_at_the_streams_socket)
+{
+    ck_assert_int_eq(perform(_i, NULL, ask_and_wait_at_its_socket, NULL, answer_it), 0);
+}
+END_TEST
+
 static int see_a_silent_peer(struct actor *self)
 {
     struct ostler_wait wait = { .stream = self->stream, .events = OSTLER_READ, .ready = 77 };
@@ -598,6 +624,7 @@ int main(void)
     for (int way = INLINE; way < WAYS; way++) {
         if (way != THREAD) {
             tcase_add_loop_test(stream, a_stream_is_ready_when_a_read_would_not_wait, way, way + 1);
+            tcase_add_loop_test(stream, what_is_gathered_leaves_before_a_wait_at_the_streams_socket, way, way + 1);
             tcase_add_loop_test(stream, time_out_and_deadline_of_the_stream_count, way, way + 1);
             tcase_add_loop_test(stream, a_graceful_stop_ends_the_input, way, way + 1);
         }
