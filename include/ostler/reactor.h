@@ -48,7 +48,8 @@ OSTLER_API int ostler_reactor_abort(struct ostler_reactor *reactor);
 OSTLER_API int ostler_reactor_set_busy_poll(struct ostler_reactor *reactor, long us);
 
 /** Run function(arg) on the reactor's thread, after what was posted before it.
- *  What is still unrun when the reactor is freed never runs. -ENOMEM, -EINVAL.
+ *  What is still unrun when the reactor is freed never runs. -ENOMEM, -EINVAL. One that
+ *  takes over 100 ms, or a timer or signal that does, is a warning in the log, once a second at most.
  *  Thread: any. */
 OSTLER_API int ostler_reactor_post(struct ostler_reactor *reactor, void (*function)(void *arg), void *arg);
 

@@ -237,7 +237,9 @@ struct ostler_request_info {
     struct ostler_request_ref id;
     const char *service; /* the server's name */
     const struct ostler_address *peer;
-    const char *state;   /* a few words: "runs", "waits", "waits for input", "is closing" … */
+    const char *state;   /* a few words: "runs", "waits" (a handler, at place), "waits for input", "waits
+                            for a place", "waits for output to drain", "is paused", "is connecting",
+                            "is closing" */
     const char *place;   /* FILE:LINE of the call in which it waits, or that it made last; NULL: none is known */
     long age_ms;         /* since it was accepted, or received */
     long state_ms;       /* since it has been in that state; -1: not known */
@@ -251,8 +253,10 @@ OSTLER_API int ostler_server_requests(struct ostler_server *server,
                                       bool (*visit)(const struct ostler_request_info *info, void *arg), void *arg);
 
 /** Write a line for each live request of every server on the reactor to its log, at level
- *  info, soon: service, peer, age, bytes in and out, where it waits and since when. 0,
- *  -EINVAL, -ENOMEM, -EPERM. Thread: any. */
+ *  info, soon: service, peer, age, bytes in and out, where it waits and since when; before them
+ *  a line for each server, with their number. Many are written a part at a time, between which
+ *  the loop goes on: what has ended or has come meanwhile is not among them, and a server whose list
+ *  is still being written begins no other one. 0, -EINVAL, -ENOMEM, -EPERM. Thread: any. */
 OSTLER_API int ostler_reactor_log_requests(struct ostler_reactor *reactor);
 
 /** How many datagrams were dropped: by the kernel, since they came faster than they were

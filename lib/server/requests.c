@@ -14,7 +14,7 @@
 #include "request/stream.h"
 #include "server/server.h"
 
-enum { SLICE = 128, SLICE_MS = 10, WHERE = 256, FAR = OST_PLACE_TEXT };
+enum { SLICE = 128, SLICE_MS = 10, WHERE = 256 };
 
 /* What is told of a request, with the text that the pointers of info may point to. */
 struct sight {
@@ -139,8 +139,8 @@ static void describe(char text[WHERE], const struct ostler_request_info *info)
 
     if (info->state_ms >= 0)
         snprintf(since, sizeof(since), " since %ld.%ld s", info->state_ms / 1000, info->state_ms % 1000 / 100);
-    snprintf(text, WHERE, "%s%s%.*s%s", info->state, info->place ? at : "", FAR, info->place ? info->place : "",
-             since);
+    snprintf(text, WHERE, "%s%s%.*s%s", info->state, info->place ? at : "", OST_PLACE_TEXT,
+             info->place ? info->place : "", since);
 }
 
 static void log_request(const struct ostler_server *s, const struct ostler_request *r, uint64_t now)

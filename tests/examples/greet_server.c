@@ -14,14 +14,15 @@ int main(int argc, char **argv)
     struct ostler_socket *listener, *client;
     struct ostler_address *peer;
     char text[OSTLER_ADDRESS_TEXT];
-    int error = ostler_address_new(&peer);
+    int port = argc > 1 ? atoi(argv[1]) : 7070, error = ostler_address_new(&peer);
 
     if (error == 0)
-        error = ostler_create_server(&listener, "127.0.0.1", argc > 1 ? atoi(argv[1]) : 7070, NULL);
+        error = ostler_create_server(&listener, "127.0.0.1", port, NULL);
     if (error < 0) {
         fprintf(stderr, "greet_server: %s\n", ostler_strerror(error));
         return 1;
     }
+    fprintf(stderr, "greet_server: listening on port %d\n", port);
     while ((error = ostler_socket_accept(listener, &client, peer)) == 0) {
         ostler_address_text(peer, text, sizeof(text));
         printf("greeting %s\n", text);

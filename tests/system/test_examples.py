@@ -66,6 +66,27 @@ class Examples(unittest.TestCase):
         with Example("straight", 1):
             self.assertEqual(talk(7007, b"hello\n"), b"hello\n")
 
+    def test_the_greeting_server_greets_each_of_its_clients(self):
+        with Example("greet_server", 1):
+            for host in ("127.0.0.1", "localhost"):
+                client = subprocess.run([BIN / "example_greet_client", host, "7070"], capture_output=True, text=True,
+                                        timeout=30)
+                self.assertEqual((client.returncode, client.stdout), (0, "Hello, thank you for connecting.\n"))
+
+    def test_the_greeting_client_says_why_it_cannot(self):
+        client = subprocess.run([BIN / "example_greet_client", "127.0.0.1", "7069"], capture_output=True, text=True,
+                                timeout=30)
+        self.assertEqual(client.returncode, 1)
+        self.assertEqual(client.stderr, "greet_client: 127.0.0.1: Connection refused\n")
+
+    def test_the_club_refuses_the_third_guest_and_counts_all(self):
+        with Example("club", 1):
+            first, second = (socket.create_connection(("127.0.0.1", 7071), timeout=10) for _ in range(2))
+            with first, second, socket.create_connection(("127.0.0.1", 7071), timeout=10) as third:
+                self.assertEqual(third.recv(100), b"")
+                first.sendall(b"ann\n")
+                self.assertEqual(first.recv(100), b"welcome, ann\n")
+
     def test_the_evented_server_echoes(self):
         with Example("evented", 1):
             self.assertEqual(talk(7007, b"hello\n"), b"hello\n")

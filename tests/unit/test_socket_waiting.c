@@ -449,8 +449,6 @@ static void meet(struct trial *trial)
 {
     char byte;
 
-    ostler_socket_settimeout(stream.a, patience());
-    ostler_socket_settimeout(stream.b, patience());
     if (atomic_fetch_add(turn, 1) == 0) {
         CHECK(ostler_socket_recv(stream.a, &byte, 1, 0) == 1);
         CHECK(byte == 'm');
