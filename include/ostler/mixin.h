@@ -12,7 +12,8 @@ struct ostler_mixin;
 /** A thread a request. Threads are started as needed, up to max_requests (256),
  *  and end when idle. A thread waits in the kernel on its own descriptor; the
  *  reactor drives accept and the close. All signals are blocked in them. A handler may end its
- *  thread by pthread_exit(3): its request ends, without finish and without handle_error. */
+ *  thread by pthread_exit(3): its request ends, without finish and without handle_error. Cancelling it
+ *  (pthread_cancel(3)) is off. */
 OSTLER_API extern const struct ostler_mixin ostler_threading;
 
 /** A child process a request, at most max_requests (40) alive. A child has the connection
@@ -22,7 +23,9 @@ OSTLER_API extern const struct ostler_mixin ostler_threading;
  *  _exit(2), is seen through a pidfd: other children of the program are never waited for,
  *  and SIGCHLD may be ignored. A child that dies of a signal fails its request alone
  *  (handle_error: -EOWNERDEAD); a handler that exits, by exit(3) or _exit(2), does so without
- *  handle_error: a status other than 0 is a warning in the log.
+ *  handle_error: a status other than 0 is a warning in the log. What exit(3) does first is done
+ *  in the child for the whole program: its atexit(3) functions run, and what stood in its stdio
+ *  buffers at the fork is written once more; _exit(2) does neither.
  *
  *  fork(3) is called, so that pthread_atfork(3) handlers run; -EBUSY when a threading
  *  server is open in the process, or a thread of ostler_getaddrinfo() still runs, since a

@@ -145,7 +145,7 @@ OSTLER_API int ostler_server_new(struct ostler_server **out, const struct ostler
                                  struct ostler_reactor *reactor);
 
 /** With no_bind_and_activate: bind, then listen, by the slots of the class. 0 or -errno: then it
- *  can only be freed. -EALREADY: it is done; -EDESTADDRREQ: it is not bound (also of start,
+ *  has stopped, and can only be freed. -EALREADY: it is done; -EDESTADDRREQ: it is not bound (also of start,
  *  serve_forever and handle_request before both are done); -ESHUTDOWN: it has stopped. */
 OSTLER_API int ostler_server_bind(struct ostler_server *server);
 OSTLER_API int ostler_server_activate(struct ostler_server *server);
@@ -160,10 +160,10 @@ OSTLER_API int ostler_server_close(struct ostler_server *server, long timeout_ms
 /** Close and free it. What still runs is ended as when a stop's time has run out,
  *  and this waits until it has ended. With no_block_on_close or daemon_threads handlers that
  *  run are neither cut off nor waited for: a thread of the library's keeps the server
- *  and its reactor until the last of them has ended. Nothing tells when: what the options
- *  pointed to (.user, .log, tables) must stay as long as the process, with whose end they
- *  end. Not from a handler or callback of this
- *  server, nor from anything else on the reactor while an inline handler of this
+ *  and its reactor until the last of them has ended; what still waits for a place then is
+ *  given to no child any more. Nothing tells when: what the options pointed to (.user, .log,
+ *  tables) must stay as long as the process, with whose end they end. Not from a handler or
+ *  callback of this server, nor from anything else on the reactor while an inline handler of this
  *  server waits (stop it first). NULL is fine. */
 OSTLER_API void ostler_server_free(struct ostler_server *server);
 

@@ -31,6 +31,7 @@ struct ost_conf {
     const char *log_level_name;
     int log_level;
     long stop_timeout_ms;
+    int busy_poll_us;
     const config_setting_t *group; /* services = { … } */
     struct ost_conf_service *services;
     size_t count;

@@ -237,6 +237,8 @@ int ost_daemon_run(const struct ost_conf *conf, const struct ost_flags *flags)
     ost_process_prepare(conf, flags->program, &daemon_log);
     error = ostler_reactor_new(&d.reactor, &daemon_log);
     if (error == 0)
+        error = ostler_reactor_set_busy_poll(d.reactor, conf->busy_poll_us);
+    if (error == 0)
         error = bind_all(&d);
     if (error == 0)
         error = serve_bound(&d);

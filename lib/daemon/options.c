@@ -61,6 +61,8 @@ const struct ost_option ost_file_options[] = {
     { "log_level", OST_OPTION_TEXT, FILE_(log_level_name), 0, 0, 0, "info", "error, warning, info or debug" },
     { "stop_timeout", OST_OPTION_SECONDS, FILE_(stop_timeout_ms), 0, DAY, 1, "10.0",
       "that connections have to finish when the daemon stops; 0: none" },
+    { "busy_poll_us", OST_OPTION_COUNT, FILE_(busy_poll_us), 0, 1000000, 0, "0",
+      "microseconds that the loop looks for requests before it sleeps, while that pays" },
     { "services", OST_OPTION_GROUP, FILE_(group), 0, 0, 0, NULL, "a group of services, each with a name" },
     { 0 },
 };

@@ -145,6 +145,7 @@ static void *work(void *arg)
 {
     struct worker w = { .threading = arg };
 
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); /* it would strike where the library is */
     pthread_cleanup_push(on_exit_of_thread, &w);
     pthread_mutex_lock(&w.threading->lock);
     while ((w.request = take(w.threading))) {

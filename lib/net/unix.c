@@ -113,13 +113,16 @@ static bool is_dead_still(const struct place *p, const char *away, const struct 
            check_dead(&address) == 0;
 }
 
-/* Let it have its name again, unless somebody came once more. */
+/* Let it have its name again. If somebody else has that by now, its owner will not remove it. */
 static void put_back(const struct place *p, const char *away)
 {
-    if (renameat2(p->directory, away, p->directory, p->name, RENAME_NOREPLACE) == 0 || errno != EINVAL)
+    int r = renameat2(p->directory, away, p->directory, p->name, RENAME_NOREPLACE);
+
+    if (r == 0)
         return;
-    /* the filesystem cannot do that */
-    if (linkat(p->directory, away, p->directory, p->name, 0) == 0)
+    if (errno == EINVAL) /* the filesystem cannot do that */
+        r = linkat(p->directory, away, p->directory, p->name, 0);
+    if (r == 0 || errno == EEXIST)
         unlinkat(p->directory, away, 0);
 }
 
@@ -155,18 +158,29 @@ static int bind_name(const struct place *p, int fd, const struct ostler_address 
     return cleared < 0 ? cleared : error;
 }
 
+static void remove_file(const struct ost_unix_file *file, const struct place *p)
+{
+    struct stat ours = { .st_dev = file->device, .st_ino = file->inode }, there;
+
+    if (fstatat(p->directory, p->name, &there, AT_SYMLINK_NOFOLLOW) == 0 && is_same(&there, &ours))
+        unlinkat(p->directory, p->name, 0);
+}
+
 /* Give it the bits of mode that the umask took, and remember which file it is. */
 static int finish(struct ost_unix_file *file, const struct place *p, unsigned mode)
 {
     struct stat made;
+    int error;
 
     if (fstatat(p->directory, p->name, &made, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
-    if (mode && (made.st_mode & 0777) != mode && fchmodat(p->directory, p->name, mode, AT_SYMLINK_NOFOLLOW) < 0)
-        return -errno;
     file->device = made.st_dev;
     file->inode = made.st_ino;
-    return 0;
+    if (!mode || (made.st_mode & 0777) == mode || fchmodat(p->directory, p->name, mode, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    error = -errno;
+    remove_file(file, p);
+    return error;
 }
 
 static int bind_file(struct ost_unix_file *file, const struct place *p, int fd, const struct ostler_address *address,
@@ -174,14 +188,22 @@ static int bind_file(struct ost_unix_file *file, const struct place *p, int fd, 
 {
     int error = mode && fchmod(fd, mode) < 0 ? -errno : bind_name(p, fd, address);
 
-    if (error < 0)
-        return error;
-    error = finish(file, p, mode);
-    if (error < 0)
-        unlinkat(p->directory, p->name, 0);
-    return error;
+    return error < 0 ? error : finish(file, p, mode);
 }
 
+/* A new socket, or -errno. */
+static int bind_socket(struct ost_unix_file *file, const struct place *p, const struct ostler_address *address,
+                       unsigned mode)
+{
+    int fd = ost_socket_open(address, 0), error = fd < 0 ? fd : bind_file(file, p, fd, address, mode);
+
+    if (error < 0 && fd >= 0)
+        close(fd);
+    return error < 0 ? error : fd;
+}
+
+/* One that had found a dead socket's file may have moved ours away instead (see clear()): it gives
+ * up, and may put it back too late for us. So it is us who begin anew. */
 int ost_unix_bind(struct ost_unix_file *file, const struct ostler_address *address, unsigned mode)
 {
     struct place place;
@@ -189,25 +211,16 @@ int ost_unix_bind(struct ost_unix_file *file, const struct ostler_address *addre
 
     if (error < 0)
         return error;
-    fd = ost_socket_open(address, 0);
-    error = fd < 0 ? fd : bind_file(file, &place, fd, address, mode);
-    if (error < 0) {
+    fd = bind_socket(file, &place, address, mode);
+    for (int i = 0; i < TRIES && fd == -ENOENT; i++)
+        fd = bind_socket(file, &place, address, mode);
+    if (fd < 0) {
         close(place.directory);
-        if (fd >= 0)
-            close(fd);
-        return error;
+        return fd;
     }
     file->directory = place.directory;
     file->maker = getpid();
     return fd;
-}
-
-static void remove_file(const struct ost_unix_file *file, const struct place *p)
-{
-    struct stat ours = { .st_dev = file->device, .st_ino = file->inode }, there;
-
-    if (fstatat(p->directory, p->name, &there, AT_SYMLINK_NOFOLLOW) == 0 && is_same(&there, &ours))
-        unlinkat(p->directory, p->name, 0);
 }
 
 void ost_unix_remove(struct ost_unix_file *file, const struct ostler_address *address)

@@ -146,6 +146,15 @@ static int check_new(const struct ostler_server *s, bool done)
     return done ? -EALREADY : 0;
 }
 
+/* After a failure nothing is served, on none of the addresses. */
+static int stop_if_failed(struct ostler_server *s, int error)
+{
+    if (error >= 0)
+        return 0;
+    ost_server_begin_stop(s);
+    return error;
+}
+
 int ostler_server_bind(struct ostler_server *s)
 {
     int error = check_new(s, s && s->bound);
@@ -153,8 +162,7 @@ int ostler_server_bind(struct ostler_server *s)
     if (error < 0)
         return error;
     s->bound = true;
-    error = s->class->bind(s);
-    return error < 0 ? error : 0;
+    return stop_if_failed(s, s->class->bind(s));
 }
 
 int ostler_server_activate(struct ostler_server *s)
@@ -166,10 +174,10 @@ int ostler_server_activate(struct ostler_server *s)
     if (error < 0)
         return error;
     error = s->class->activate(s);
-    for (size_t i = 0; error == 0 && i < s->listener_count; i++)
+    for (size_t i = 0; error >= 0 && i < s->listener_count; i++)
         s->listeners[i].borrowed = false;
-    s->active = error == 0;
-    return error;
+    s->active = error >= 0;
+    return stop_if_failed(s, error);
 }
 
 void ost_close_server(struct ostler_server *s)

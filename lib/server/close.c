@@ -89,12 +89,22 @@ static int hand_over(struct ostler_server *s)
     return -error;
 }
 
+/* From a thread beside the program's nobody may fork. What has not begun does not begin. */
+static void forbid_children(struct ostler_server *s)
+{
+    s->childless = *s->mixin;
+    s->childless.process = ost_server_refuse;
+    s->mixin = &s->childless;
+}
+
 /* End everything but the handlers that run. Do any? */
 static bool leave_alone(struct ostler_server *s)
 {
     if (!ost_server_is_detached(s) || s->running == 0)
         return false;
     adopt(s->owner.reactor);
+    if (s->mixin->kill)
+        forbid_children(s);
     if (s->state < OST_SERVER_STOPPING)
         ost_server_begin_stop(s);
     if (s->state != OST_SERVER_STOPPED)

@@ -184,19 +184,10 @@ static void on_list_timer(struct ost_timer *timer)
     go_on(OST_CONTAINER(timer, struct ostler_server, list_timer));
 }
 
-static size_t count_requests(const struct ostler_server *s)
-{
-    size_t count = 0;
-
-    for (const struct ost_list *node = s->owner.requests.next; node != &s->owner.requests; node = node->next)
-        count++;
-    return count;
-}
-
 /* One whose list is still being written goes on with that. */
 static void begin(struct ostler_server *s)
 {
-    size_t count = count_requests(s);
+    size_t count = ost_server_count_requests(s);
 
     if (s->owner.listed || (count == 0 && s->state != OST_SERVER_SERVING))
         return;

@@ -28,6 +28,7 @@ struct ostler_server {
     char *name;
     const struct ostler_server_class *class; /* of the first address: what is called once */
     const struct ostler_mixin *mixin; /* NULL: evented */
+    struct ostler_mixin childless;    /* that forks no more, see close.c */
     void *mixin_state;
     struct ost_listener *listeners;
     size_t listener_count;
@@ -141,6 +142,12 @@ void ost_server_finish(struct ostler_server *server);
 
 /* End everything, and free it. */
 void ost_server_destroy(struct ostler_server *server);
+
+/* All that are there still: also those who only wait for their peer to take the rest. */
+size_t ost_server_count_requests(const struct ostler_server *server);
+
+/* A mix-in's process, for requests that are not to begin any more. */
+int ost_server_refuse(void *state, struct ostler_request *request);
 
 /* Is there no request, and no datagram or reply at hand? */
 bool ost_server_is_idle(const struct ostler_server *server);

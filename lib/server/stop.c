@@ -264,8 +264,7 @@ static void end_grace(struct ostler_server *s)
         give_up(s);
 }
 
-/* All that are there still: also those who only wait for their peer to take the rest. */
-static size_t count_requests(const struct ostler_server *s)
+size_t ost_server_count_requests(const struct ostler_server *s)
 {
     size_t count = 0;
 
@@ -283,7 +282,7 @@ static void on_stop_timer(struct ost_timer *timer)
         end_grace(s);
         return;
     }
-    count = count_requests(s);
+    count = ost_server_count_requests(s);
     if (count > 0)
         ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING, "%s: cutting off %zu requests after %ld ms",
                          s->name, count, s->owner.options.stop_timeout_ms);
@@ -419,14 +418,14 @@ static int run_jobs(struct ostler_server *s)
     return count;
 }
 
-static int refuse(void *state, struct ostler_request *r)
+int ost_server_refuse(void *state, struct ostler_request *r)
 {
     (void)state;
     return r->io_error = -ECANCELED; /* a line at level debug */
 }
 
 /* For what children have parked: their handlers must not run in this process. */
-static const struct ostler_mixin nowhere = { .name = "nowhere", .process = refuse };
+static const struct ostler_mixin nowhere = { .name = "nowhere", .process = ost_server_refuse };
 
 static const struct ostler_mixin *last_mixin(const struct ostler_mixin *mixin)
 {

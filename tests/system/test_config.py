@@ -264,6 +264,9 @@ VALUES = [
     (GOOD + "stop_timeout = -1\n", 6, "seconds from 0 to 86400"),
     (GOOD + "stop_timeout = false\n", 6, "seconds from 0 to 86400"),
     (GOOD + "stop_timeout = 86401\n", 6, "seconds from 0 to 86400"),
+    (GOOD + "busy_poll_us = -1\n", 6, "whole number from 0 to 1000000"),
+    (GOOD + "busy_poll_us = 1000001\n", 6, "not 1000001"),
+    (GOOD + "busy_poll_us = 0.5\n", 6, "whole number from 0 to 1000000"),
     (GOOD + 'log_level = "loud"\n', 6, "error, warning, info, debug"),
     (GOOD + 'log_level = ""\n', 6, "error, warning, info, debug"),
     (GOOD + "log_level = 6\n", 6, "must be text in quotes"),
@@ -509,7 +512,7 @@ class GoodFiles(Case):
             with self.subTest(text=text):
                 self.assert_good(in_service(text))
         for text in ('log_level = "debug"', 'log_level = "in" /* and */ "fo"', "stop_timeout = 0",
-                     "stop_timeout = 0.5"):
+                     "stop_timeout = 0.5", "busy_poll_us = 0", "busy_poll_us = 1000000"):
             with self.subTest(text=text):
                 self.assert_good(text + "\n" + GOOD)
 
@@ -598,8 +601,8 @@ class Flags(Case):
         text = run("-l", ready=False).output
         for name in ("echo", "time", "evented", "inline", "threading", "forking", "fibers", "handler", "listen", "mixin",
                      "max_requests", "max_parked", "queue", "max_packet", "stack_size", "backlog", "timeout", "deadline",
-                     "max_input", "max_output", "defer", "reuse_address", "reuse_port", "disable_nagle", "socket_mode",
-                     "log_level", "stop_timeout", "services"):
+                     "stall_warn_ms", "max_input", "max_output", "defer", "reuse_address", "reuse_port", "disable_nagle", "socket_mode",
+                     "log_level", "stop_timeout", "busy_poll_us", "services"):
             self.assertRegex(text, f"(?m)^ +{name} ")
         self.assertRegex(text, r"(?m)^  echo +\(stream, conn")
 

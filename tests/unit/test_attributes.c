@@ -320,6 +320,37 @@ START_TEST(binding_and_activating_may_be_left_to_the_caller)
 }
 END_TEST
 
+static int cannot_bind(struct ostler_server *s)
+{
+    int error = base->bind(s);
+
+    return error < 0 ? error : -EADDRINUSE;
+}
+
+static const struct ostler_server_class unlucky = { .bind = cannot_bind };
+
+START_TEST(a_server_that_could_not_bind_serves_on_none_of_its_addresses)
+{
+    struct matrix_row row = matrix_row_at(_i);
+    struct ostler_server_options options = options_of(&row, &echo);
+    struct ostler_server *server;
+
+    matrix_enter();
+    base = row.server_class;
+    options.server_class = &unlucky;
+    options.no_bind_and_activate = true;
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    ck_assert_int_eq(ostler_server_bind(server), -EADDRINUSE);
+    ck_assert_int_eq(ostler_server_fd(server, 0), -EBADF);
+    ck_assert_int_eq(ostler_server_bind(server), -ESHUTDOWN);
+    ck_assert_int_eq(ostler_server_activate(server), -ESHUTDOWN);
+    ck_assert_int_eq(ostler_server_start(server), -ESHUTDOWN);
+    ck_assert_int_eq(ostler_server_handle_request(server), -ESHUTDOWN);
+    ostler_server_free(server);
+    ck_assert(matrix_leave());
+}
+END_TEST
+
 /* The first two calls fail. */
 static int get_at_last(struct ostler_server *s, int listener, struct ostler_address *peer)
 {
@@ -471,6 +502,7 @@ int main(void)
     tcase_add_loop_test(tc, every_hook_is_called_in_the_documented_order, 0, MATRIX);
     tcase_add_loop_test(tc, get_request_failing_is_no_error_of_the_server, 0, MATRIX);
     tcase_add_loop_test(tc, binding_and_activating_may_be_left_to_the_caller, 0, MATRIX);
+    tcase_add_loop_test(tc, a_server_that_could_not_bind_serves_on_none_of_its_addresses, 0, MATRIX);
     tc = harness_case(suite, "handlers");
     tcase_add_loop_test(tc, when_setup_fails_neither_handle_nor_finish_is_called, 0, MATRIX);
     tcase_add_loop_test(tc, when_handle_fails_finish_is_called, 0, MATRIX);

@@ -3,6 +3,7 @@
 #include "support/matrix.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -218,6 +219,39 @@ START_TEST(a_hundred_servers_are_freed_while_their_threads_begin)
 }
 END_TEST
 
+static pthread_t forker; /* the thread that forked last */
+
+static void note_forker(void)
+{
+    forker = pthread_self();
+}
+
+START_TEST(no_child_is_forked_beside_the_program)
+{
+    struct ostler_server_options options = options_of(3);
+    struct ostler_server *server;
+    int clients[2];
+
+    options.no_block_on_close = true;
+    options.max_requests = 1;
+    pthread_atfork(note_forker, NULL, NULL);
+    clients[0] = begin(&server, &options);
+    clients[1] = matrix_connect(server);
+    ck_assert(harness_say(clients[1], "waits for a place\n"));
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert_uint_eq(ostler_server_waiting(server), 1);
+    ostler_server_free(server);
+    harness_raise(&matrix_seen()->go);
+    ck_assert(harness_expect(clients[0], "late\n"));
+    close(clients[1]);
+    close(clients[0]);
+    ck_assert(harness_settle(0)); /* the server is gone */
+    ck_assert_int_eq(harness_count(&matrix_seen()->handled), 1);
+    ck_assert(pthread_equal(forker, pthread_self()));
+    ck_assert(matrix_leave());
+}
+END_TEST
+
 START_TEST(not_to_wait_is_for_mixins_that_can_and_a_reactor_of_ones_own)
 {
     struct ostler_server_options options = options_of(1);
@@ -352,6 +386,7 @@ int main(void)
     tcase_add_loop_test(tc, daemon_threads_are_not_waited_for, 0, 2);
     tcase_add_loop_test(tc, a_shutdown_does_not_wait_for_daemon_threads, 0, 2);
     tcase_add_test(tc, a_hundred_servers_are_freed_while_their_threads_begin);
+    tcase_add_test(tc, no_child_is_forked_beside_the_program);
     tcase_add_test(tc, not_to_wait_is_for_mixins_that_can_and_a_reactor_of_ones_own);
     tcase_add_test(tc, bad_arguments_are_refused);
     tc = harness_case(suite, "shutdown");

@@ -271,6 +271,31 @@ START_TEST(a_handler_that_exits_is_not_reported_and_the_server_survives)
 }
 END_TEST
 
+/* What a thread was asked for while it ran a handler must not reach the next one. */
+static int cancel_thread_first(struct ostler_stream *s)
+{
+    if (harness_count(&matrix_seen()->handled) > 0)
+        return line_back(s);
+    harness_raise(&matrix_seen()->handled);
+    pthread_cancel(pthread_self());
+    return 0;
+}
+
+static const struct ostler_stream_handler cancelling = { .handle = cancel_thread_first };
+
+START_TEST(a_handler_that_cancels_its_thread_harms_nobody)
+{
+    struct harness_server h;
+
+    if (matrix_row_at(_i).mixin != &ostler_threading)
+        return;
+    start(&h, _i, &cancelling);
+    fail_and_go_on(&h);
+    harness_free(&h);
+    ck_assert(matrix_leave());
+}
+END_TEST
+
 /* ---- SocketWriterTest ---- */
 
 enum { HUGE = 16 * 1024 * 1024 + 1 };
@@ -446,6 +471,7 @@ int main(void)
     tc = harness_case(suite, "errors");
     tcase_add_loop_test(tc, a_failing_handler_is_reported_once_where_it_ran_and_the_server_survives, 0, MATRIX);
     tcase_add_loop_test(tc, a_handler_that_exits_is_not_reported_and_the_server_survives, 0, MATRIX);
+    tcase_add_loop_test(tc, a_handler_that_cancels_its_thread_harms_nobody, 0, MATRIX);
     tc = harness_case(suite, "writing");
     tcase_add_loop_test(tc, a_write_leaves_at_once_and_signals_cut_none, 0, MATRIX);
     tc = harness_case(suite, "other");

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,6 +321,41 @@ START_TEST(of_two_servers_that_race_for_a_name_one_gets_it)
 }
 END_TEST
 
+/* What one that looks whether a file's socket is dead does to the file, when it finds that it lives. */
+static void *move_about(void *arg)
+{
+    atomic_bool *done = arg;
+
+    while (!atomic_load(done))
+        if (rename("s", ".s") == 0)
+            renameat2(AT_FDCWD, ".s", AT_FDCWD, "s", RENAME_NOREPLACE);
+    return NULL;
+}
+
+START_TEST(a_file_that_another_looks_at_meanwhile_is_no_failure)
+{
+    atomic_bool done = false;
+    pthread_t other;
+
+    enter_folder();
+    ck_assert_int_eq(pthread_create(&other, NULL, move_about, &done), 0);
+    for (int i = 0; i < RACES * 10; i++) {
+        struct ostler_server *server;
+        int error = make(&server, kinds[_i].address, 0, NULL);
+
+        ck_assert_msg(error == 0 || error == -EADDRINUSE, "%d", error);
+        if (error == 0)
+            ostler_server_free(server);
+        unlink("s");
+    }
+    atomic_store(&done, true);
+    pthread_join(other, NULL);
+    unlink("s");
+    unlink(".s");
+    leave_folder();
+}
+END_TEST
+
 START_TEST(a_failure_leaves_nothing_behind)
 {
     struct ostler_server_options options = { .stream = &greet };
@@ -490,6 +527,7 @@ int main(void)
     tcase_add_loop_test(tc, a_dead_socket_with_the_longest_path_is_replaced, 0, 2);
     tcase_add_loop_test(tc, its_address_is_what_getsockname_tells, 0, 2);
     tcase_add_loop_test(tc, of_two_servers_that_race_for_a_name_one_gets_it, 0, 2);
+    tcase_add_loop_test(tc, a_file_that_another_looks_at_meanwhile_is_no_failure, 0, 2);
     tcase_add_loop_test(tc, a_failure_leaves_nothing_behind, 0, 2);
     tcase_add_loop_test(tc, a_stopped_server_has_no_file, 0, 2);
     tc = harness_case(suite, "inherited");
