@@ -6,7 +6,8 @@
  * They nest, for one may let another go on; the time of the inner one is not the outer one's.
  * The clock is the coarse one: a few ns to read, right to a tick of the kernel (4 ms mostly).
  * It is read when a hold ends, and that is also when the next one of the same turn begins: what
- * libevent does in between is nothing, unless the program has events of its own on the base.
+ * libevent does in between is nothing, unless the program has events of its own on the base: then
+ * it is read both times.
  * Thread: the reactor's. */
 #ifndef OST_REACTOR_HOLD_H
 #define OST_REACTOR_HOLD_H
@@ -23,7 +24,7 @@ struct ost_hold {
 /* When one that begins now does so: when the last one of this turn ended, unless it is inside of another. */
 static inline uint64_t ost_hold_since(struct ostler_reactor *reactor)
 {
-    if (reactor->hold || reactor->looked == 0)
+    if (reactor->hold || reactor->looked == 0 || reactor->shared)
         reactor->looked = ost_clock_coarse_ms();
     return reactor->looked;
 }

@@ -144,7 +144,10 @@ const struct ostler_log *ostler_reactor_log(const struct ostler_reactor *r)
 
 struct event_base *ostler_reactor_event_base(struct ostler_reactor *r)
 {
-    return r ? r->base : NULL;
+    if (!r)
+        return NULL;
+    r->shared = true;
+    return r->base;
 }
 
 uint64_t ost_reactor_refresh(struct ostler_reactor *r)

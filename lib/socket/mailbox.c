@@ -238,9 +238,9 @@ static int attempt_in_line(struct ostler_mailbox *m, struct errand *e, struct os
     int error = -EAGAIN, waited = 0;
 
     ost_mailbox_enter(m, &visit, e->what, waiter);
-    while (error == -EAGAIN && waited == 0) {
+    while (error == -EAGAIN && waited >= 0) {
         waited = ost_waiter_wait(waiter, NULL, 0, due);
-        if (waited == 0)
+        if (waited >= 0)
             error = attempt(m, e, &visit);
     }
     ost_mailbox_leave(m, &visit);
