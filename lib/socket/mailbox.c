@@ -308,7 +308,7 @@ ssize_t ostler_mailbox_receive(struct ostler_mailbox *m, void *buffer, size_t si
     if (error < 0)
         return error;
     n = (ssize_t)errand.message->size;
-    if (n > 0)
+    if (buffer)
         memcpy(buffer, errand.message->bytes, errand.message->size);
     free(errand.message);
     return n;
