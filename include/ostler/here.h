@@ -3,7 +3,8 @@
  *  live requests (ostler_reactor_log_requests()) shows them. The functions can be
  *  called without: (ostler_stream_read)(…), by their address, from other languages, or
  *  everywhere with OSTLER_NO_HERE defined; then the list shows the last place that was
- *  noted. The note costs two instructions or three a call. */
+ *  noted. The note costs two instructions or three a call. In C++, behind a ::, the
+ *  macro does not compile: leave the :: out, or write (::ostler_stream_read)(…). */
 #ifndef OSTLER_HERE_H
 #define OSTLER_HERE_H
 

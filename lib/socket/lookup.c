@@ -12,6 +12,7 @@
  * A number needs no resolver, and is read where it is asked for. */
 #include <ostler/socket.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -282,23 +283,44 @@ static int look_up(struct addrinfo **out, const char *host, const char *service,
     return error;
 }
 
-/* Without a resolver: what getaddrinfo(3) returns. EAI_NONAME: there is a name in it. */
+static bool is_number(const char *host)
+{
+    struct in_addr unused;
+
+    return strchr(host, ':') || inet_aton(host, &unused);
+}
+
+static bool is_digits(const char *service)
+{
+    return service[strspn(service, "0123456789")] == '\0';
+}
+
+static bool may_have_names(const char *host, const char *service, int flags)
+{
+    return (host && !(flags & AI_NUMERICHOST)) || (service && !(flags & AI_NUMERICSERV));
+}
+
+static bool has_names(const char *host, const char *service, int flags)
+{
+    return (host && !(flags & AI_NUMERICHOST) && !is_number(host)) ||
+           (service && !(flags & AI_NUMERICSERV) && !is_digits(service));
+}
+
+/* Without a resolver: what getaddrinfo(3) returns. EAI_NONAME: there is a name in it. With one it is
+ * not even called, for who stands in for it (an LD_PRELOAD, a test) may not look at flags. */
 static int look_at(struct addrinfo **out, const char *host, const char *service, const struct addrinfo *hints)
 {
     struct addrinfo numeric = *hints, *found;
     int code;
 
+    if (has_names(host, service, hints->ai_flags))
+        return EAI_NONAME;
     numeric.ai_flags |= AI_NUMERICHOST | AI_NUMERICSERV;
     errno = 0;
     code = getaddrinfo(host, service, &numeric, &found);
     if (code == 0)
         *out = found;
     return code;
-}
-
-static bool may_have_names(const char *host, const char *service, int flags)
-{
-    return (host && !(flags & AI_NUMERICHOST)) || (service && !(flags & AI_NUMERICSERV));
 }
 
 static int check(struct addrinfo *const *out, const char *host, const char *service, double timeout)

@@ -69,7 +69,7 @@ static const struct ostler_stream_handler proxy = { .size = OSTLER_SIZE(struct p
 
 int main(int argc, char **argv)
 {
-    struct ostler_server_options server = { .stream = &proxy, .user = argv };
+    struct ostler_server_options server = { .stream = &proxy, .user = argv, .max_requests = 10000 };
 
     if (argc != 5)
         return 2;

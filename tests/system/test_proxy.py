@@ -20,7 +20,7 @@ from ostler import KIB, MIB, SANITIZED, scaled  # noqa: E402
 
 CONNECTIONS = 8
 EACH = (4 if SANITIZED else 128) * MIB  # each way: 1 GiB up and 1 GiB down in all
-IDLE = 100
+IDLE = 300  # more than threads are by default
 CHUNK = 256 * KIB
 
 
