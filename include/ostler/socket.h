@@ -99,7 +99,8 @@ OSTLER_API int ostler_socket_accept(struct ostler_socket *s, struct ostler_socke
  *  1, 2, 4, 8, and from then on every 16 ms: Linux tells nobody when there is room. */
 OSTLER_API int ostler_socket_connect(struct ostler_socket *s, const struct ostler_address *address);
 
-/** s.connect_ex(address): 0 or the errno, positive, as Python's. */
+/** s.connect_ex(address): 0 or the errno, positive, as Python's; but past the time-out ETIMEDOUT,
+ *  where Python has EAGAIN. */
 OSTLER_API int ostler_socket_connect_ex(struct ostler_socket *s, const struct ostler_address *address);
 
 /** s.recv(n, flags): how many bytes came, at most n; 0: the peer sends no more (or an empty

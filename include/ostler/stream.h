@@ -5,7 +5,8 @@
  *  Errors: -errno. -ETIMEDOUT: nothing moved for the time-out, or the deadline has
  *  passed. -ECANCELED: the server stopped and did not wait any longer. -ECONNRESET,
  *  -EPIPE: the peer is gone. -EINVAL: a NULL, or a size that no ssize_t holds. End of
- *  file latches: once a read returned 0, every later one does. Thread of everything here: the one that runs the handler. */
+ *  file latches: once a read returned 0, every later one does. Thread of everything here: the
+ *  one that runs the handler. */
 #ifndef OSTLER_STREAM_H
 #define OSTLER_STREAM_H
 
