@@ -191,9 +191,10 @@ static int process(void *state, struct ostler_request *request)
     if (error == 0) {
         ost_list_append(&t->queue, &ticket->node);
         t->queued++;
-        pthread_cond_signal(&t->work);
     }
     pthread_mutex_unlock(&t->lock);
+    if (error == 0)
+        pthread_cond_signal(&t->work); /* not under the lock, which who wakes would wait for */
     if (error < 0)
         free(ticket);
     return error;

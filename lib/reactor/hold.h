@@ -5,6 +5,8 @@
  *
  * They nest, for one may let another go on; the time of the inner one is not the outer one's.
  * The clock is the coarse one: a few ns to read, right to a tick of the kernel (4 ms mostly).
+ * It is read when a hold ends, and that is also when the next one of the same turn begins: what
+ * libevent does in between is nothing, unless the program has events of its own on the base.
  * Thread: the reactor's. */
 #ifndef OST_REACTOR_HOLD_H
 #define OST_REACTOR_HOLD_H
@@ -18,11 +20,19 @@ struct ost_hold {
     uint64_t since;      /* less what inner ones took */
 };
 
+/* When one that begins now does so: when the last one of this turn ended, unless it is inside of another. */
+static inline uint64_t ost_hold_since(struct ostler_reactor *reactor)
+{
+    if (reactor->hold || reactor->looked == 0)
+        reactor->looked = ost_clock_coarse_ms();
+    return reactor->looked;
+}
+
 static inline void ost_hold_begin(struct ost_hold *hold, struct ostler_reactor *reactor, const void *subject)
 {
     hold->outer = reactor->hold;
     hold->subject = subject;
-    hold->since = ost_clock_coarse_ms();
+    hold->since = ost_hold_since(reactor);
     reactor->hold = hold;
 }
 
@@ -30,8 +40,10 @@ static inline void ost_hold_begin(struct ost_hold *hold, struct ostler_reactor *
 static inline uint64_t ost_hold_end(struct ostler_reactor *reactor)
 {
     struct ost_hold *hold = reactor->hold;
-    uint64_t held = ost_clock_coarse_ms() - hold->since;
+    uint64_t held;
 
+    reactor->looked = ost_clock_coarse_ms();
+    held = reactor->looked - hold->since;
     reactor->hold = hold->outer;
     if (hold->outer)
         hold->outer->since += held;

@@ -269,7 +269,7 @@ int ost_reactor_turn(struct ostler_reactor *r)
         ost_reactor_settle(r); /* what a handler that waits now has left to do */
         flags |= EVLOOP_NONBLOCK; /* it may be what the handler waits for */
     }
-    r->now = 0;
+    r->now = r->looked = 0;
     if (r->spin.us > 0 && !(flags & EVLOOP_NONBLOCK))
         error = ost_spin_turn(r);
     else

@@ -62,6 +62,7 @@ struct ostler_reactor {
     atomic_ulong thread; /* pthread_self() of its thread */
     bool running, settling;
     uint64_t now; /* ost_clock_ms(), read once a turn; 0: not yet */
+    uint64_t looked; /* when a hold last ended, in this turn; 0: none has */
     struct ost_hold *hold; /* who has the loop, the innermost first; see reactor/hold.h */
     uint64_t stall_told;   /* when a stall that is no server's was last logged, on the coarse clock */
     int result;   /* of the current run */

@@ -28,7 +28,7 @@ static int look(struct ostler_reactor *r, uint64_t start)
     unsigned before = r->activity;
 
     do {
-        r->now = 0;
+        r->now = r->looked = 0;
         if (event_base_loop(r->base, LOOK) < 0)
             return -1;
         if (r->activity != before)
@@ -53,7 +53,7 @@ int ost_spin_turn(struct ostler_reactor *r)
         s->rest = (1u << s->failures) - 1;
         start = ost_clock_us();
     }
-    r->now = 0;
+    r->now = r->looked = 0;
     found = event_base_loop(r->base, SLEEP);
     s->soon = ost_clock_us() - start <= s->us * SOON;
     return found;
