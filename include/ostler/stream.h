@@ -94,7 +94,7 @@ OSTLER_API int ostler_stream_vprintf(struct ostler_stream *stream, const char *f
 OSTLER_API int ostler_stream_flush(struct ostler_stream *stream);
 
 /** Gather up to size bytes of output before they are sent; 0 (the default) sends
- *  each write at once. Flushes what was gathered before. */
+ *  each write at once. Flushes what was gathered before. -EINVAL: over 1 GiB. */
 OSTLER_API int ostler_stream_set_output_buffer(struct ostler_stream *stream, size_t size);
 
 /** Half-close: flush, then tell the peer that no more will come (SHUT_WR,

@@ -12,7 +12,7 @@
 
 #include "reactor/names.h"
 
-enum { TEXT_SIZE = 512 };
+enum { TEXT_SIZE = 512, MOST_GATHERED = 1 << 30 /* as .output_buffer */ };
 
 static struct ost_stream *inside(const struct ostler_stream *stream)
 {
@@ -247,7 +247,7 @@ int ostler_stream_write(struct ostler_stream *stream, const void *data, size_t s
 int ostler_stream_set_output_buffer(struct ostler_stream *stream, size_t size)
 {
     struct ost_stream *s = inside(stream);
-    int error = size > SSIZE_MAX ? -EINVAL : ostler_stream_flush(stream);
+    int error = size > MOST_GATHERED ? -EINVAL : ostler_stream_flush(stream);
 
     if (error < 0)
         return error;

@@ -292,6 +292,7 @@ static int ask_too_much(struct ostler_stream *s)
         REFUSED(ostler_stream_write(s, NULL, 8)),
         REFUSED(ostler_stream_write(s, buffer, SIZE_MAX)),
         REFUSED(ostler_stream_set_output_buffer(s, SIZE_MAX)),
+        REFUSED(ostler_stream_set_output_buffer(s, SIZE_MAX / 2)),
         REFUSED(ostler_wait_any(&strange, 1, 0)),
         GIVES(0, strcmp(buffer, "as it was") != 0),
     };
