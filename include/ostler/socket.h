@@ -8,7 +8,9 @@
  *  Time-outs: as in Python, in seconds: OSTLER_NEVER (none; where a socket begins): wait as
  *  long as it takes. 0: never wait, -EAGAIN instead (a connect: -EINPROGRESS). Else at most so
  *  long, for a whole call: then -ETIMEDOUT. They hold for accept, connect, recv and its kin,
- *  send and its kin. EINTR is never seen.
+ *  send and its kin. EINTR is never seen. SO_RCVTIMEO and SO_SNDTIMEO (socket(7)) count only where
+ *  there is no time-out and the wait is the kernel's, in a thread that runs no handler: -EAGAIN
+ *  (a connect: -EINPROGRESS).
  *
  *  Errors: 0 or more, or -errno. -EINVAL: a NULL, or a value that is out of range;
  *  -EBADF: the socket is closed; -EAFNOSUPPORT: an address of another family or kind;
@@ -97,7 +99,8 @@ OSTLER_API int ostler_socket_accept(struct ostler_socket *s, struct ostler_socke
  *  1, 2, 4, 8, and from then on every 16 ms: Linux tells nobody when there is room. */
 OSTLER_API int ostler_socket_connect(struct ostler_socket *s, const struct ostler_address *address);
 
-/** s.connect_ex(address): 0 or the errno, positive, as Python's. */
+/** s.connect_ex(address): 0 or the errno, positive, as Python's; but past the time-out ETIMEDOUT,
+ *  where Python has EAGAIN. */
 OSTLER_API int ostler_socket_connect_ex(struct ostler_socket *s, const struct ostler_address *address);
 
 /** s.recv(n, flags): how many bytes came, at most n; 0: the peer sends no more (or an empty

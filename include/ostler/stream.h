@@ -4,8 +4,9 @@
  *
  *  Errors: -errno. -ETIMEDOUT: nothing moved for the time-out, or the deadline has
  *  passed. -ECANCELED: the server stopped and did not wait any longer. -ECONNRESET,
- *  -EPIPE: the peer is gone. End of file latches: once a read returned 0, every
- *  later one does. Thread of everything here: the one that runs the handler. */
+ *  -EPIPE: the peer is gone. -EINVAL: a NULL, or a size that no ssize_t holds. End of
+ *  file latches: once a read returned 0, every later one does. Thread of everything here: the
+ *  one that runs the handler. */
 #ifndef OSTLER_STREAM_H
 #define OSTLER_STREAM_H
 
@@ -93,7 +94,7 @@ OSTLER_API int ostler_stream_vprintf(struct ostler_stream *stream, const char *f
 OSTLER_API int ostler_stream_flush(struct ostler_stream *stream);
 
 /** Gather up to size bytes of output before they are sent; 0 (the default) sends
- *  each write at once. Flushes what was gathered before. */
+ *  each write at once. Flushes what was gathered before. -EINVAL: over 1 GiB. */
 OSTLER_API int ostler_stream_set_output_buffer(struct ostler_stream *stream, size_t size);
 
 /** Half-close: flush, then tell the peer that no more will come (SHUT_WR,

@@ -212,7 +212,8 @@ int ostler_address_set(struct ostler_address *out, const struct sockaddr *from, 
 {
     struct ostler_address address;
 
-    if (!out || !from || length < sizeof(from->sa_family) || (type != SOCK_STREAM && type != SOCK_DGRAM))
+    if (!out || !from || length < sizeof(from->sa_family) || length > sizeof(struct sockaddr_storage) ||
+        (type != SOCK_STREAM && type != SOCK_DGRAM))
         return -EINVAL;
     if (from->sa_family != AF_INET && from->sa_family != AF_INET6 && from->sa_family != AF_UNIX)
         return -EAFNOSUPPORT;

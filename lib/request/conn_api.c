@@ -70,7 +70,7 @@ int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n)
     const char *rest = data;
     int error = check(conn);
 
-    if (error < 0 || (!data && n > 0))
+    if (error < 0 || (!data && n > 0) || n > SSIZE_MAX)
         return error < 0 ? error : -EINVAL;
     if (c->closing || c->half_close) {
         c->request.io_error = -EPIPE;

@@ -1,5 +1,6 @@
 /* Outgoing connections, evented. */
 #include <errno.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include "net/socket.h"
@@ -47,6 +48,12 @@ static bool can_be_connected(const struct ostler_address *peer)
     return !peer->wildcard && (peer->kind == OST_TCP || peer->kind == OST_UNIX_STREAM);
 }
 
+/* Is its state one that a conn is the base of? */
+static bool can_be_made(const struct ostler_conn_handler *handler)
+{
+    return handler->size == 0 || (handler->size >= sizeof(struct ostler_conn) && handler->size <= SSIZE_MAX);
+}
+
 int ostler_conn_connect(struct ostler_conn **out, struct ostler_server *server, const char *address,
                         const struct ostler_conn_handler *handler)
 {
@@ -54,7 +61,7 @@ int ostler_conn_connect(struct ostler_conn **out, struct ostler_server *server, 
     struct ost_conn *c;
     int error;
 
-    if (!out || !server || !handler)
+    if (!out || !server || !handler || !can_be_made(handler))
         return -EINVAL;
     if (!ostler_reactor_is_current(ost_owner_of(server)->reactor))
         return -EPERM;

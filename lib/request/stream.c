@@ -3,6 +3,7 @@
 #include "request/stream.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 
 #include "reactor/names.h"
 
-enum { TEXT_SIZE = 512 };
+enum { TEXT_SIZE = 512, MOST_GATHERED = 1 << 30 /* as .output_buffer */ };
 
 static struct ost_stream *inside(const struct ostler_stream *stream)
 {
@@ -123,7 +124,7 @@ ssize_t ostler_stream_read(struct ostler_stream *stream, void *buffer, size_t si
     struct ost_stream *s = inside(stream);
     size_t n;
 
-    if (!s || !buffer || size == 0)
+    if (!s || !buffer || size == 0 || size > SSIZE_MAX)
         return -EINVAL;
     n = take_buffered(s, buffer, size);
     return n > 0 ? (ssize_t)n : receive(s, buffer, size);
@@ -134,7 +135,7 @@ ssize_t ostler_stream_read_exactly(struct ostler_stream *stream, void *buffer, s
     char *at = buffer;
     size_t left = size;
 
-    if (!stream || !buffer)
+    if (!stream || !buffer || size > SSIZE_MAX)
         return -EINVAL;
     while (left > 0) {
         ssize_t n = ostler_stream_read(stream, at, left);
@@ -193,7 +194,7 @@ ssize_t ostler_stream_read_line(struct ostler_stream *stream, char *buffer, size
     size_t n = 0;
     ssize_t got = 1;
 
-    if (!s || !buffer || size < 2)
+    if (!s || !buffer || size < 2 || size > SSIZE_MAX)
         return -EINVAL;
     while (n < size - 1 && (n == 0 || buffer[n - 1] != '\n')) {
         if (s->in_used == s->in_count && (got = fill(s)) <= 0)
@@ -224,7 +225,7 @@ int ostler_stream_write(struct ostler_stream *stream, const void *data, size_t s
     struct ost_stream *s = inside(stream);
     int error = 0;
 
-    if (!s || (!data && size > 0))
+    if (!s || (!data && size > 0) || size > SSIZE_MAX)
         return -EINVAL;
     if (s->shut)
         return -EPIPE;
@@ -246,7 +247,7 @@ int ostler_stream_write(struct ostler_stream *stream, const void *data, size_t s
 int ostler_stream_set_output_buffer(struct ostler_stream *stream, size_t size)
 {
     struct ost_stream *s = inside(stream);
-    int error = ostler_stream_flush(stream);
+    int error = size > MOST_GATHERED ? -EINVAL : ostler_stream_flush(stream);
 
     if (error < 0)
         return error;

@@ -71,6 +71,9 @@ static const char *check_numbers(const struct ostler_server_options *o)
         o->request_timeout_ms < OSTLER_NEVER || o->actions_interval_ms < OSTLER_NEVER ||
         o->stall_warn_ms < OSTLER_NEVER)
         return "a time is negative, and not OSTLER_NEVER";
+    if ((o->stream && (o->stream->size > MAX_LIMIT || o->stream->output_buffer > MAX_LIMIT)) ||
+        (o->conn && o->conn->size > MAX_LIMIT))
+        return "the handler's .size or .output_buffer is over 1 GiB";
     if (o->stack_size > MAX_LIMIT || o->max_input > MAX_LIMIT || o->max_output > MAX_LIMIT)
         return "a size is over 1 GiB";
     return NULL;

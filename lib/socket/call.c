@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <limits.h>
 
-/* What is not among the ordinary bytes never keeps recv(2) waiting. */
+/* What is not among the ordinary bytes never keeps recv(2) waiting (but on a Unix socket, which
+ * does not know the error queue, MSG_ERRQUEUE would). */
 static bool never_waits(const struct ost_call *call)
 {
     return call->flags & MSG_DONTWAIT || (call->what == OST_READ && call->flags & (MSG_OOB | MSG_ERRQUEUE));
@@ -34,12 +35,12 @@ static int wait_again(struct ostler_socket *s, const struct ost_call *call, unsi
 
 ssize_t ost_call_until(struct ostler_socket *s, const struct ost_call *call, uint64_t due)
 {
-    int flags = ost_object_may_block(s) ? call->flags : call->flags | MSG_DONTWAIT;
+    int flags = due != 0 && ost_object_may_block(s) ? call->flags : call->flags | MSG_DONTWAIT;
     ssize_t n = begin(s);
 
     for (unsigned tries = 0; n == 0; tries++) {
         n = call->once(s, call, flags);
-        if (n != -EAGAIN)
+        if (n != -EAGAIN || ost_object_gave_up(s, call->what))
             return n;
         n = wait_again(s, call, tries, due);
     }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "net/socket.h"
@@ -60,6 +61,17 @@ uint64_t ost_object_due(const struct ostler_socket *s)
 bool ost_object_may_block(const struct ostler_socket *s)
 {
     return s->timeout_ms == OSTLER_NEVER && !ost_request_current() && !ost_reactor_running();
+}
+
+bool ost_object_gave_up(const struct ostler_socket *s, unsigned what)
+{
+    struct timeval limit = { 0 };
+    socklen_t size = sizeof(limit);
+    int name = what == OST_READ ? SO_RCVTIMEO : SO_SNDTIMEO;
+
+    if (!ost_object_may_block(s) || ost_socket_get_option(s->fd, SOL_SOCKET, name, &limit, &size) < 0)
+        return false;
+    return limit.tv_sec > 0 || limit.tv_usec > 0;
 }
 
 /* Undo it, on the reactor's thread. */

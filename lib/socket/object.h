@@ -48,6 +48,10 @@ uint64_t ost_object_due(const struct ostler_socket *s);
 /* May the call itself block, for there is nothing else to wait for? */
 bool ost_object_may_block(const struct ostler_socket *s);
 
+/* Did a call that may block come back since the kernel's own time-out for what, SO_RCVTIMEO or
+ * SO_SNDTIMEO, was over? Others can make the descriptor non-blocking, so this is asked of the option. */
+bool ost_object_gave_up(const struct ostler_socket *s, unsigned what);
+
 /* Wait until it is ready for what (OST_READ or OST_WRITE), or due. 0; -ETIMEDOUT; -EAGAIN: due
  * is 0; -EBADF: it was closed meanwhile; -ECANCELED, -EDEADLK … */
 int ost_object_wait(struct ostler_socket *s, unsigned what, uint64_t due);

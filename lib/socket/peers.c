@@ -60,6 +60,8 @@ static int connect_unix(struct ostler_socket *s, const struct ostler_address *pe
     int error = connect_once(s, peer);
 
     for (unsigned naps = 0; error == -EINTR || (error == -EAGAIN && due != 0); naps++) {
+        if (error == -EAGAIN && ost_object_gave_up(s, OST_WRITE))
+            return error;
         error = error == -EAGAIN ? ost_object_nap(s, naps, due) : 0;
         if (error == 0)
             error = connect_once(s, peer);
@@ -74,6 +76,8 @@ static int connect_internet(struct ostler_socket *s, const struct ostler_address
     int error = connect_once(s, peer);
 
     while (error == -EINTR || (due != 0 && (error == -EINPROGRESS || error == -EALREADY))) {
+        if (error != -EINTR && ost_object_gave_up(s, OST_WRITE))
+            return error;
         error = error == -EINTR ? 0 : ost_object_wait(s, OST_WRITE, due);
         if (error == 0)
             error = connect_once(s, peer);

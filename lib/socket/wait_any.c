@@ -49,7 +49,7 @@ static int check(const struct ostler_wait *w)
     if (w->events == 0)
         return 0;
     if (w->stream)
-        return w->stream->request == ost_request_current() ? 0 : -EINVAL;
+        return w->stream->request && w->stream->request == ost_request_current() ? 0 : -EINVAL;
     if (w->socket)
         return ost_object_check(w->socket);
     if (w->mailbox)

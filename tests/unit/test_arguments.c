@@ -246,6 +246,10 @@ static const struct {
     { "output_high", { .output_high = SIZE_MAX } },
     { "output_low", { .output_low = SIZE_MAX } },
     { "socket_mode", { .socket_mode = 01000 } },
+    { "stream.size", { .stream = &(struct ostler_stream_handler){ .size = SIZE_MAX, .handle = greet } } },
+    { "stream.output_buffer",
+      { .stream = &(struct ostler_stream_handler){ .handle = greet, .output_buffer = SIZE_MAX } } },
+    { "conn.size", { .conn = &(struct ostler_conn_handler){ .size = SIZE_MAX } } },
 };
 
 START_TEST(options_that_cannot_be)
@@ -256,12 +260,95 @@ START_TEST(options_that_cannot_be)
 
     harness_log_init(&log);
     options.address = fine.address;
-    options.stream = fine.stream;
+    if (!options.stream && !options.conn)
+        options.stream = fine.stream;
     options.log = &log.log;
     ck_assert_msg(ostler_server_new(&server, &options, NULL) == -EINVAL, "%s", bad[_i].text);
     ck_assert_ptr_null(server);
     ck_assert(harness_log_has(&log, "error server: "));
     harness_log_fini(&log);
+}
+END_TEST
+
+static const struct ostler_mixin *const mixins[] = { NULL, &ostler_threading, &ostler_fibers };
+
+enum { MIXINS = sizeof(mixins) / sizeof(mixins[0]) };
+
+static struct call of_stream[16], of_conn[16];
+
+static int ask_too_much(struct ostler_stream *s)
+{
+    char buffer[10] = "as it was";
+    struct ostler_wait strange = { .stream = &(struct ostler_stream){ NULL }, .events = OSTLER_READ };
+    const struct call calls[] = {
+        REFUSED(ostler_stream_read(s, NULL, 8)),
+        REFUSED(ostler_stream_read(s, buffer, 0)),
+        REFUSED(ostler_stream_read(s, buffer, SIZE_MAX)),
+        REFUSED(ostler_stream_read_exactly(s, NULL, 8)),
+        REFUSED(ostler_stream_read_exactly(s, buffer, SIZE_MAX)),
+        REFUSED(ostler_stream_read_line(s, NULL, 8)),
+        REFUSED(ostler_stream_read_line(s, buffer, 1)),
+        REFUSED(ostler_stream_read_line(s, buffer, SIZE_MAX)),
+        REFUSED(ostler_stream_write(s, NULL, 8)),
+        REFUSED(ostler_stream_write(s, buffer, SIZE_MAX)),
+        REFUSED(ostler_stream_set_output_buffer(s, SIZE_MAX)),
+        REFUSED(ostler_stream_set_output_buffer(s, SIZE_MAX / 2)),
+        REFUSED(ostler_wait_any(&strange, 1, 0)),
+        GIVES(0, strcmp(buffer, "as it was") != 0),
+    };
+
+    memcpy(of_stream, calls, sizeof(calls));
+    return ostler_stream_write(s, "asked\n", 6);
+}
+
+START_TEST(sizes_that_no_stream_has)
+{
+    static const struct ostler_stream_handler handler = { .handle = ask_too_much };
+    struct ostler_server_options options = { .address = fine.address, .stream = &handler, .mixin = mixins[_i] };
+    struct harness_server h;
+    int client;
+
+    harness_start(&h, &options);
+    client = harness_connect(h.server);
+    ck_assert(harness_expect(client, "asked\n"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    for (size_t i = 0; of_stream[i].text; i++)
+        check(&of_stream[i], 1);
+}
+END_TEST
+
+static int connect_too_much(struct ostler_conn *conn)
+{
+    static const struct ostler_conn_handler small = { .size = 1 }, large = { .size = SIZE_MAX };
+    struct ostler_server *server = ostler_conn_server(conn);
+    struct ostler_conn *out = NULL;
+    const struct call calls[] = {
+        REFUSED(ostler_conn_connect(&out, server, "tcp:127.0.0.1:1", &small)),
+        REFUSED(ostler_conn_connect(&out, server, "tcp:127.0.0.1:1", &large)),
+        REFUSED(ostler_conn_write(conn, "x", SIZE_MAX)),
+        GIVES(0, ostler_conn_write(conn, "asked\n", 6)), /* it is as it was */
+        NOTHING(out),
+    };
+
+    memcpy(of_conn, calls, sizeof(calls));
+    return ostler_conn_close(conn);
+}
+
+START_TEST(sizes_that_no_conn_has)
+{
+    static const struct ostler_conn_handler handler = { .on_open = connect_too_much };
+    struct ostler_server_options options = { .address = fine.address, .conn = &handler };
+    struct harness_server h;
+    int client;
+
+    harness_start(&h, &options);
+    client = harness_connect(h.server);
+    ck_assert(harness_expect(client, "asked\n"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    for (size_t i = 0; of_conn[i].text; i++)
+        check(&of_conn[i], 1);
 }
 END_TEST
 
@@ -347,6 +434,8 @@ int main(void)
     tcase_add_test(tc, a_request_address_or_log_that_is_null);
     tc = harness_case(suite, "numbers");
     tcase_add_loop_test(tc, options_that_cannot_be, 0, sizeof(bad) / sizeof(bad[0]));
+    tcase_add_loop_test(tc, sizes_that_no_stream_has, 0, MIXINS);
+    tcase_add_test(tc, sizes_that_no_conn_has);
     tc = harness_case(suite, "states");
     tcase_add_test(tc, a_server_that_has_stopped);
     tcase_add_loop_test(tc, a_server_that_runs, 0, 2);

@@ -170,6 +170,7 @@ START_TEST(an_address_goes_to_the_kernels_form_and_back)
     ck_assert_int_eq(ostler_address_set(copy, sa, length, socket_kinds[_i].type), 0);
     ck_assert_str_eq(text_of(copy), text);
     ck_assert_int_eq(ostler_address_set(copy, sa, 1, socket_kinds[_i].type), -EINVAL);
+    ck_assert_int_eq(ostler_address_set(copy, sa, (socklen_t)-1, socket_kinds[_i].type), -EINVAL);
     ck_assert_int_eq(ostler_address_set(copy, sa, length, SOCK_RAW), -EINVAL);
     ck_assert_int_eq(ostler_address_set(copy, NULL, length, SOCK_STREAM), -EINVAL);
     ck_assert_int_eq(ostler_address_set(NULL, sa, length, SOCK_STREAM), -EINVAL);

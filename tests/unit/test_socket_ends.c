@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "support/sockets.h"
@@ -223,6 +224,45 @@ START_TEST(with_a_time_out_of_0_nothing_waits)
 }
 END_TEST
 
+static void limit_in_kernel(struct ostler_socket *s, int name)
+{
+    const struct timeval limit = { .tv_usec = 30000 };
+
+    ck_assert_int_eq(ostler_socket_setsockopt_buffer(s, SOL_SOCKET, name, &limit, sizeof(limit)), 0);
+    ck_assert_int_eq(ostler_socket_settimeout(s, OSTLER_NEVER), 0);
+}
+
+START_TEST(without_a_time_out_the_kernels_own_ones_hold)
+{
+    struct pair p = make_pair(_i ? SOCK_DGRAM : SOCK_STREAM);
+    struct ostler_socket *listener = make_listener(_i, NULL), *out = NULL;
+    static char data[1 << 20];
+
+    limit_in_kernel(p.a, SO_RCVTIMEO);
+    limit_in_kernel(p.a, SO_SNDTIMEO);
+    limit_in_kernel(listener, SO_RCVTIMEO);
+    ck_assert_int_eq(ostler_socket_recv(p.a, data, 1, 0), -EAGAIN);
+    ck_assert_int_eq(ostler_socket_recvfrom(p.a, data, 1, 0, NULL), -EAGAIN);
+    ck_assert_int_eq(ostler_socket_accept(listener, &out, NULL), -EAGAIN);
+    ck_assert_ptr_null(out);
+    if (_i == 0)
+        ck_assert_int_eq(ostler_socket_sendall(p.a, data, sizeof(data), 0), -EAGAIN);
+    ostler_socket_free(listener);
+    free_pair(p);
+}
+END_TEST
+
+START_TEST(the_error_queue_is_never_waited_for)
+{
+    struct pair p = make_pair(_i ? SOCK_DGRAM : SOCK_STREAM);
+    char byte;
+
+    ck_assert_int_eq(ostler_socket_settimeout(p.a, OSTLER_NEVER), 0);
+    ck_assert_int_eq(ostler_socket_recv(p.a, &byte, 1, MSG_ERRQUEUE), -EAGAIN);
+    free_pair(p);
+}
+END_TEST
+
 static void add_ends(Suite *suite)
 {
     TCase *tc = harness_case(suite, "ends and options");
@@ -236,6 +276,8 @@ static void add_ends(Suite *suite)
     tcase_add_test(tc, options_are_set_and_read_as_integers_and_as_buffers);
     tcase_add_test(tc, settimeout_takes_none_0_and_fractions_of_a_second);
     tcase_add_test(tc, with_a_time_out_of_0_nothing_waits);
+    tcase_add_loop_test(tc, without_a_time_out_the_kernels_own_ones_hold, 0, 2);
+    tcase_add_loop_test(tc, the_error_queue_is_never_waited_for, 0, 2);
 }
 
 int main(void)
