@@ -118,10 +118,10 @@ static void leave(struct threading *t)
     pthread_mutex_unlock(&t->lock);
 }
 
-/* A thread, and what it runs. */
+/* A thread, and what it runs: volatile, for pthread_cleanup_push(3) may be a setjmp(3). */
 struct worker {
     struct threading *threading;
-    struct ostler_request *request;
+    struct ostler_request *volatile request;
 };
 
 static int start(struct threading *t);
