@@ -132,7 +132,7 @@ ssize_t ostler_socket_recvfrom(struct ostler_socket *s, void *buffer, size_t n, 
 ssize_t ostler_socket_sendto(struct ostler_socket *s, const void *data, size_t n, int flags,
                              const struct ostler_address *address)
 {
-    struct ostler_address to;
+    struct ostler_address to = { .length = 0 };
     struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = n };
     struct msghdr m = { .msg_name = &to.as, .msg_iov = &iov, .msg_iovlen = 1 };
     int error = ost_call_check(s, data, n);

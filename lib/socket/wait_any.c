@@ -269,16 +269,14 @@ static int wait_for_many(struct party *p, long timeout_ms)
     return error;
 }
 
-static int wait_for_few(struct party *p, long timeout_ms)
+static int wait_for_few(const struct party *p, long timeout_ms)
 {
     struct part parts[FEW];
     struct ost_need needs[FEW];
     struct pollfd polled[FEW];
+    struct party few = { .waits = p->waits, .count = p->count, .parts = parts, .needs = needs, .polled = polled };
 
-    p->parts = parts;
-    p->needs = needs;
-    p->polled = polled;
-    return wait_until(p, timeout_ms);
+    return wait_until(&few, timeout_ms);
 }
 
 /* Does it wait for the peer of r: through the stream, or its socket? */
