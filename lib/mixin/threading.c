@@ -8,13 +8,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/kinds.h"
 #include "base/list.h"
+#include "base/thread.h"
 #include "reactor/reactor.h"
 #include "request/run.h"
 
@@ -158,20 +158,13 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* Start a thread with all signals blocked: they are the program's. Under lock. */
+/* Start a thread. Under lock. */
 static int start(struct threading *t)
 {
-    sigset_t all, before;
-    pthread_t thread;
-    int error;
+    int error = ost_thread_start(&t->attributes, work, t);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&thread, &t->attributes, work, t);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0)
-        t->threads++;
-    return -error;
+    t->threads += error == 0;
+    return error;
 }
 
 static int process(void *state, struct ostler_request *request)

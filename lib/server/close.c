@@ -2,8 +2,8 @@
  * handlers (daemon_threads, no_block_on_close) hands itself over to a thread of its own, which
  * runs the reactor until they have ended: so they never outlive what they use. */
 #include <errno.h>
-#include <signal.h>
 
+#include "base/thread.h"
 #include "server/server.h"
 
 bool ost_server_is_detached(const struct ostler_server *s)
@@ -61,6 +61,7 @@ int ostler_server_close(struct ostler_server *s, long timeout_ms)
     return -ETIMEDOUT;
 }
 
+/* On a thread of its own: wait for the handlers that still run. */
 static void *keep(void *arg)
 {
     struct ostler_server *s = arg;
@@ -68,25 +69,6 @@ static void *keep(void *arg)
     await_requests(s, OSTLER_NEVER);
     ost_server_destroy(s);
     return NULL;
-}
-
-/* Let a thread wait for the handlers that still run. 0 or -errno. */
-static int hand_over(struct ostler_server *s)
-{
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    int error = pthread_attr_init(&attributes);
-
-    if (error != 0)
-        return -error;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&thread, &attributes, keep, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return -error;
 }
 
 /* From a thread beside the program's nobody may fork. What has not begun does not begin. */
@@ -114,6 +96,6 @@ static bool leave_alone(struct ostler_server *s)
 
 void ostler_server_free(struct ostler_server *s)
 {
-    if (s && !(leave_alone(s) && hand_over(s) == 0))
+    if (s && !(leave_alone(s) && ost_thread_start(NULL, keep, s) == 0))
         ost_server_destroy(s);
 }

@@ -16,12 +16,12 @@
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/kinds.h"
+#include "base/thread.h"
 #include "request/stream.h"
 
 enum { MOST_HELPERS = 64 };
@@ -130,25 +130,6 @@ static void *help(void *unused)
     return unused;
 }
 
-/* A detached thread with all signals blocked: they are the program's. 0 or -errno. */
-static int create_thread(void)
-{
-    pthread_attr_t attributes;
-    sigset_t all, before;
-    pthread_t thread;
-    int error = pthread_attr_init(&attributes);
-
-    if (error != 0)
-        return -error;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&thread, &attributes, help, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return -error;
-}
-
 /* 0; -EBUSY: a forking server is open; -EAGAIN. Under lock. */
 static int start_helper(void)
 {
@@ -156,7 +137,7 @@ static int start_helper(void)
 
     if (error < 0)
         return error;
-    error = create_thread();
+    error = ost_thread_start(NULL, help, NULL);
     if (error < 0)
         ost_kinds_leave(OST_THREADS);
     else
