@@ -216,9 +216,9 @@ class Daemon:
             return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
         return self._sum(measure)
 
-    def wake_ups(self, pid=None):
-        """How often its threads have waited so far, or those of one of its processes."""
-        tasks = pathlib.Path(f"/proc/{pid or self.pid}/task").iterdir()
+    def wake_ups(self):
+        """How often its threads have waited so far."""
+        tasks = pathlib.Path(f"/proc/{self.pid}/task").iterdir()
         lines = "\n".join((task / "status").read_text() for task in tasks).splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
 

@@ -317,9 +317,18 @@ static struct seen in_callback;
 static struct harness_event asked = HARNESS_EVENT;
 static char full_address[32];
 
-static ssize_t on_data(struct ostler_conn *c, const void *data, size_t n)
+/* More than a kernel takes, that is told to take little. */
+static int write_lot(struct ostler_conn *c)
 {
     static const char lot[LOT];
+    int little = 4096;
+
+    setsockopt(ostler_request_fd(c->request), SOL_SOCKET, SO_SNDBUF, &little, sizeof(little));
+    return ostler_conn_write(c, lot, sizeof(lot));
+}
+
+static ssize_t on_data(struct ostler_conn *c, const void *data, size_t n)
+{
     const char *order = data;
 
     if (*order == 'l') {
@@ -329,8 +338,8 @@ static ssize_t on_data(struct ostler_conn *c, const void *data, size_t n)
     if (*order == 'p')
         ostler_conn_pause(c);
     if (*order == 'w')
-        ostler_conn_write(c, lot, sizeof(lot));
-    if (*order == 'x' && ostler_conn_write(c, lot, sizeof(lot)) == 0)
+        write_lot(c);
+    if (*order == 'x' && write_lot(c) == 0)
         ostler_conn_close(c);
     return (ssize_t)n;
 }
@@ -359,7 +368,7 @@ START_TEST(an_evented_connection_is_in_a_state)
     int client;
 
     start_evented(&h);
-    client = harness_connect(h.server);
+    client = harness_connect_to(ostler_server_address(h.server, 0), 4096);
     ck_assert(harness_say(client, orders[_i].order));
     await(&seen, h.server, 1, orders[_i].state);
     ck_assert_str_eq(seen.places[0], "none");
