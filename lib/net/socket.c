@@ -13,7 +13,7 @@
 
 static int set_int(int fd, int level, int name, int value)
 {
-    return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
+    return ost_socket_set_option(fd, level, name, &value, sizeof(value));
 }
 
 /* Close fd and hand on error. */
@@ -26,9 +26,8 @@ static int fail(int fd, int error)
 int ost_socket_open(const struct ostler_address *address, int flags)
 {
     int type = ost_kind_is_datagram(address->kind) ? SOCK_DGRAM : SOCK_STREAM;
-    int fd = socket(address->as.sa.sa_family, type | SOCK_CLOEXEC | flags, 0);
 
-    return fd < 0 ? -errno : fd;
+    return ost_socket_make(address->as.sa.sa_family, type | flags, 0);
 }
 
 int ost_socket_make(int family, int type, int protocol)
@@ -81,8 +80,9 @@ static int get_int(int fd, int name)
 {
     int value = 0;
     socklen_t length = sizeof(value);
+    int error = ost_socket_get_option(fd, SOL_SOCKET, name, &value, &length);
 
-    return getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -errno : value;
+    return error < 0 ? error : value;
 }
 
 int ost_socket_describe(int fd, int *family, int *type)
@@ -198,11 +198,11 @@ int ost_socket_shutdown(int fd, int how)
 
 int ost_socket_listen(int fd, int backlog)
 {
-    if (listen(fd, backlog > 0 ? backlog : SOMAXCONN) < 0)
-        return -errno;
+    int error = ost_socket_listen_at_most(fd, backlog > 0 ? backlog : SOMAXCONN);
+
     /* A connection that is reset between readiness and accept4() must not leave
      * the reactor waiting there (accept(2)). */
-    return ost_socket_set_blocking(fd, false);
+    return error < 0 ? error : ost_socket_set_blocking(fd, false);
 }
 
 int ost_socket_listen_at_most(int fd, int backlog)
@@ -320,7 +320,7 @@ int ost_socket_set_receive_timeout(int fd, long ms)
 {
     struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 
-    return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) < 0 ? -errno : 0;
+    return ost_socket_set_option(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 }
 
 long ost_socket_receive_timeout(int fd)

@@ -258,20 +258,21 @@ static void heed_stop(struct ostler_reactor *r)
     visit_all(r, &r->stoppables, tell_of_stop);
 }
 
+int ost_reactor_loop(struct ostler_reactor *r, int flags)
+{
+    r->now = r->looked = 0;
+    return event_base_loop(r->base, EVLOOP_NO_EXIT_ON_EMPTY | EVLOOP_ONCE | flags);
+}
+
 int ost_reactor_turn(struct ostler_reactor *r)
 {
-    int flags = EVLOOP_NO_EXIT_ON_EMPTY | EVLOOP_ONCE;
-    int error;
+    int flags = 0, error;
 
     if (!ost_list_is_empty(&r->soon)) {
         ost_reactor_settle(r); /* what a handler that waits now has left to do */
-        flags |= EVLOOP_NONBLOCK; /* it may be what the handler waits for */
+        flags = EVLOOP_NONBLOCK; /* it may be what the handler waits for */
     }
-    r->now = r->looked = 0;
-    if (r->spin.us > 0 && !(flags & EVLOOP_NONBLOCK))
-        error = ost_spin_turn(r);
-    else
-        error = event_base_loop(r->base, flags);
+    error = r->spin.us > 0 && !flags ? ost_spin_turn(r) : ost_reactor_loop(r, flags);
     if (error < 0)
         return -EIO;
     ost_reactor_settle(r);
@@ -296,6 +297,12 @@ static int run_loop(struct ostler_reactor *r, bool (*done)(void *arg), void *arg
     return error;
 }
 
+void ost_reactor_adopt(struct ostler_reactor *r)
+{
+    if (!r->running)
+        atomic_store(&r->thread, (unsigned long)pthread_self());
+}
+
 int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), void *arg)
 {
     struct ostler_reactor *outer = running;
@@ -303,9 +310,9 @@ int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), voi
 
     if (r->running)
         return -EBUSY;
+    ost_reactor_adopt(r);
     r->running = true;
     running = r;
-    atomic_store(&r->thread, (unsigned long)pthread_self());
     ost_alternate_enter(r);
     error = run_loop(r, done, arg);
     ost_alternate_leave(r);

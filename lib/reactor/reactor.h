@@ -106,8 +106,14 @@ struct ostler_reactor {
 /* The reactor that the calling thread runs just now, or NULL. */
 struct ostler_reactor *ost_reactor_running(void);
 
+/* Let libevent wait, unless flags are EVLOOP_NONBLOCK, and run what is ready. As event_base_loop(). */
+int ost_reactor_loop(struct ostler_reactor *reactor, int flags);
+
 /* One turn, and what it left to do. 0 or -EIO. */
 int ost_reactor_turn(struct ostler_reactor *reactor);
+
+/* Unless it runs: it belongs to the calling thread from now on. */
+void ost_reactor_adopt(struct ostler_reactor *reactor);
 
 /* Run until done(arg), asked between turns. 0, -EBUSY, -EIO or what a server that gave
  * up left as the result. */

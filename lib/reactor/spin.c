@@ -10,8 +10,6 @@
  * of both sides are part of it. */
 enum { SOON = 4, MOST_FAILURES = 10, MOST_US = 1000000 };
 
-enum { LOOK = EVLOOP_ONCE | EVLOOP_NONBLOCK | EVLOOP_NO_EXIT_ON_EMPTY, SLEEP = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY };
-
 static bool is_worth_it(struct ost_spin *s)
 {
     if (!s->soon)
@@ -28,8 +26,7 @@ static int look(struct ostler_reactor *r, uint64_t start)
     unsigned before = r->activity;
 
     do {
-        r->now = r->looked = 0;
-        if (event_base_loop(r->base, LOOK) < 0)
+        if (ost_reactor_loop(r, EVLOOP_NONBLOCK) < 0)
             return -1;
         if (r->activity != before)
             return 1;
@@ -53,8 +50,7 @@ int ost_spin_turn(struct ostler_reactor *r)
         s->rest = (1u << s->failures) - 1;
         start = ost_clock_us();
     }
-    r->now = r->looked = 0;
-    found = event_base_loop(r->base, SLEEP);
+    found = ost_reactor_loop(r, 0);
     s->soon = ost_clock_us() - start <= s->us * SOON;
     return found;
 }

@@ -27,9 +27,9 @@ static int give_others_a_turn(struct ost_stream *s)
 
 int ost_give_turn(void)
 {
-    struct ostler_request *r = ost_request_current();
+    struct ost_stream *s = ost_stream_current();
 
-    return r ? give_others_a_turn(OST_CONTAINER(r, struct ost_stream, request)) : 0;
+    return s ? give_others_a_turn(s) : 0;
 }
 
 /* What the handler is told of the end, or of an error. */

@@ -45,8 +45,7 @@ void ost_stream_fini(struct ost_stream *s)
     s->in = s->out = NULL;
     ost_packet_free(s->packet);
     s->packet = NULL;
-    if (s->socket)
-        s->free_socket(s->socket);
+    free(s->socket);
     s->socket = NULL;
     ost_stream_close_wake(s);
 }

@@ -48,8 +48,7 @@ struct ost_stream {
     pid_t child;              /* that runs it, in the parent; 0: none */
     _Atomic(const char *) place; /* of the call in which it waits, or last did: see ost_here() */
     _Atomic uint64_t since;   /* ms on the clock; 0: it runs */
-    struct ostler_socket *socket; /* for ostler_stream_socket(), and how it is freed */
-    void (*free_socket)(struct ostler_socket *socket);
+    struct ostler_socket *socket; /* of ostler_stream_socket(), which has nothing of its own but its memory */
     uint64_t deadline;        /* ms on the clock, or OST_NEVER */
     long timeout_ms;          /* OSTLER_NEVER: none */
     long receive_timeout;     /* what SO_RCVTIMEO is set to, ms; 0: none */
@@ -85,6 +84,21 @@ static inline int ost_stream_check(const struct ost_stream *s)
     if (ost_request_is_cancelled(&s->request))
         return -ECANCELED;
     return s->deadline != OST_NEVER && ost_clock_ms() >= s->deadline ? -ETIMEDOUT : 0;
+}
+
+/* The stream of the calling handler, or NULL; and the same check for it, who else calls may do all. */
+static inline struct ost_stream *ost_stream_current(void)
+{
+    struct ostler_request *r = ost_request_current();
+
+    return r ? OST_CONTAINER(r, struct ost_stream, request) : NULL;
+}
+
+static inline int ost_stream_check_current(void)
+{
+    const struct ost_stream *s = ost_stream_current();
+
+    return s ? ost_stream_check(s) : 0;
 }
 
 /* Send what is gathered. */

@@ -251,27 +251,36 @@ static int wait_for_needs(struct ost_waiter *w, struct ost_need *needs, size_t n
     return error;
 }
 
-static short poll_events(unsigned what)
+struct pollfd ost_poll_for(int fd, unsigned what)
 {
-    return (short)((what & OST_READ ? POLLIN : 0) | (what & OST_WRITE ? POLLOUT : 0));
+    int events = (what & OST_READ ? POLLIN : 0) | (what & OST_WRITE ? POLLOUT : 0);
+
+    return (struct pollfd){ .fd = fd, .events = (short)events };
+}
+
+int ost_poll_take(unsigned *ready, const struct pollfd *polled, unsigned what)
+{
+    short events = polled->revents;
+
+    if (events & POLLNVAL)
+        return -EBADF;
+    if (events & (POLLERR | POLLHUP))
+        *ready |= what;
+    if (events & POLLIN)
+        *ready |= OST_READ & what;
+    if (events & POLLOUT)
+        *ready |= OST_WRITE & what;
+    return 0;
 }
 
 /* What poll(2) has said of the needs. */
 static int take_events(struct ost_need *needs, size_t n, const struct pollfd *polled)
 {
-    for (size_t i = 0; i < n; i++) {
-        short events = polled[i].revents;
+    int error = 0;
 
-        if (events & POLLNVAL)
-            return -EBADF;
-        if (events & (POLLERR | POLLHUP))
-            needs[i].ready = needs[i].what;
-        if (events & POLLIN)
-            needs[i].ready |= OST_READ;
-        if (events & POLLOUT)
-            needs[i].ready |= OST_WRITE;
-    }
-    return 0;
+    for (size_t i = 0; i < n && error == 0; i++)
+        error = ost_poll_take(&needs[i].ready, &polled[i], needs[i].what);
+    return error;
 }
 
 /* One poll(2). In a request it is the one that the others see waiting. */
@@ -296,7 +305,7 @@ static int poll_needs(struct ost_waiter *w, struct ost_need *needs, size_t n, st
     int count;
 
     for (size_t i = 0; i < n; i++)
-        polled[i] = (struct pollfd){ .fd = needs[i].fd, .events = poll_events(needs[i].what) };
+        polled[i] = ost_poll_for(needs[i].fd, needs[i].what);
     polled[n] = (struct pollfd){ .fd = w->fd, .events = POLLIN };
     do {
         if (w->stream && ost_request_is_cancelled(&w->stream->request))
@@ -348,14 +357,11 @@ static int open_own(struct ost_waiter *w)
 
 int ost_waiter_init(struct ost_waiter *w, bool alone)
 {
-    struct ostler_request *r = ost_request_current();
-
-    *w = (struct ost_waiter){ .fd = -1 };
+    *w = (struct ost_waiter){ .stream = ost_stream_current(), .fd = -1 };
     ost_list_init(&w->job.node);
     w->job.run = on_woken;
-    if (!r)
+    if (!w->stream)
         return alone && !ost_reactor_running() ? 0 : open_own(w);
-    w->stream = OST_CONTAINER(r, struct ost_stream, request);
     if (alone || w->stream->parker)
         return 0;
     w->fd = open_wake(w->stream);

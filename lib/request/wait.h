@@ -13,6 +13,8 @@
 #ifndef OST_REQUEST_WAIT_H
 #define OST_REQUEST_WAIT_H
 
+#include <poll.h>
+
 #include "reactor/watch.h"
 
 struct ost_stream;
@@ -67,6 +69,11 @@ void ost_waiter_wake(struct ost_waiter *waiter);
 /* Wait until one of the n needs is ready or somebody wakes it: 0. -ETIMEDOUT: due has come;
  * -ECANCELED, -EBADF, -EPERM, -ENOMEM … */
 int ost_waiter_wait(struct ost_waiter *waiter, struct ost_need *needs, size_t n, uint64_t due);
+
+/* poll(2) for what (OST_READ | OST_WRITE), and what has come of that, added to *ready: the end of input,
+ * or an error, is all. 0, or -EBADF. */
+struct pollfd ost_poll_for(int fd, unsigned what);
+int ost_poll_take(unsigned *ready, const struct pollfd *polled, unsigned what);
 
 /* For a stream's own descriptor alone: until it is ready for what (OST_READ, OST_WRITE; 0: only
  * let the others go on), or due is reached. 0, -ETIMEDOUT, -ECANCELED or another -errno. */

@@ -13,13 +13,6 @@ bool ost_server_is_detached(const struct ostler_server *s)
     return o->no_block_on_close || o->daemon_threads;
 }
 
-/* The reactor does not run: what is done to it is done on this thread now. */
-static void adopt(struct ostler_reactor *r)
-{
-    if (!r->running)
-        atomic_store(&r->thread, (unsigned long)pthread_self());
-}
-
 static bool is_over(void *arg)
 {
     const struct ostler_server *s = arg;
@@ -51,7 +44,7 @@ int ostler_server_close(struct ostler_server *s, long timeout_ms)
         return -EBUSY;
     if (ost_reactor_is_disowned(s->owner.reactor))
         return -EPERM;
-    adopt(s->owner.reactor);
+    ost_reactor_adopt(s->owner.reactor);
     if (s->state < OST_SERVER_STOPPING)
         ost_server_begin_stop(s);
     error = await_requests(s, timeout_ms);
@@ -84,7 +77,7 @@ static bool leave_alone(struct ostler_server *s)
 {
     if (!ost_server_is_detached(s) || s->running == 0)
         return false;
-    adopt(s->owner.reactor);
+    ost_reactor_adopt(s->owner.reactor);
     if (s->mixin->kill)
         forbid_children(s);
     if (s->state < OST_SERVER_STOPPING)

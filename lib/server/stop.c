@@ -470,8 +470,7 @@ void ost_server_destroy(struct ostler_server *s)
 {
     struct ostler_reactor *r = s->owner.reactor;
 
-    if (!r->running)
-        atomic_store(&r->thread, (unsigned long)pthread_self()); /* ours now, as for a run */
+    ost_reactor_adopt(r);
     end_requests(s);
     if (s->state != OST_SERVER_STOPPED)
         ost_server_finish(s);

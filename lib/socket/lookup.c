@@ -306,13 +306,11 @@ static int look_at(struct addrinfo **out, const char *host, const char *service,
 
 static int check(struct addrinfo *const *out, const char *host, const char *service, double timeout)
 {
-    const struct ostler_request *r = ost_request_current();
-
     if (!out || (!host && !service))
         return -EINVAL;
     if (!(timeout == OSTLER_NEVER || (timeout >= 0 && timeout <= OST_LONGEST_SECONDS)))
         return -EINVAL;
-    return r ? ost_stream_check(OST_CONTAINER(r, struct ost_stream, request)) : 0;
+    return ost_stream_check_current();
 }
 
 int ostler_getaddrinfo(struct addrinfo **out, const char *host, const char *service, const struct addrinfo *hints,

@@ -158,12 +158,12 @@ void ost_mailbox_leave(struct ostler_mailbox *m, struct ost_visit *visit)
 /* 0, or why the caller may not wait. */
 static int begin_to_wait(void)
 {
-    struct ostler_request *r = ost_request_current();
+    const struct ost_stream *s = ost_stream_current();
     int error;
 
-    if (!r)
+    if (!s)
         return ost_reactor_running() ? -EDEADLK : 0;
-    error = ost_stream_check(OST_CONTAINER(r, struct ost_stream, request));
+    error = ost_stream_check(s);
     return error < 0 ? error : ost_give_turn();
 }
 

@@ -9,13 +9,6 @@
 
 enum { LONGEST_NAP = 4 }; /* 2 to the power of that, ms */
 
-static struct ost_stream *current_stream(void)
-{
-    struct ostler_request *r = ost_request_current();
-
-    return r ? OST_CONTAINER(r, struct ost_stream, request) : NULL;
-}
-
 static int make_object(struct ostler_socket **out, int fd, int family, int type)
 {
     struct ostler_socket *s = malloc(sizeof(*s));
@@ -44,13 +37,9 @@ int ost_object_new(struct ostler_socket **out, int fd, int family, int type)
 
 int ost_object_check(const struct ostler_socket *s)
 {
-    const struct ost_stream *stream = current_stream();
-
     if (!s)
         return -EINVAL;
-    if (s->fd < 0)
-        return -EBADF;
-    return stream ? ost_stream_check(stream) : 0;
+    return s->fd < 0 ? -EBADF : ost_stream_check_current();
 }
 
 uint64_t ost_object_due(const struct ostler_socket *s)
@@ -339,11 +328,6 @@ void ostler_socket_free(struct ostler_socket *s)
     free(s);
 }
 
-static void free_streams(struct ostler_socket *s)
-{
-    free(s);
-}
-
 int ostler_stream_socket(struct ostler_socket **out, struct ostler_stream *stream)
 {
     struct ost_stream *inside;
@@ -360,7 +344,6 @@ int ostler_stream_socket(struct ostler_socket **out, struct ostler_stream *strea
     if (error < 0)
         return error;
     inside->socket->request = &inside->request;
-    inside->free_socket = free_streams;
     *out = inside->socket;
     return 0;
 }

@@ -60,7 +60,6 @@ static int check(const struct ostler_wait *w)
 /* 0, or what is wrong with the call. */
 static int check_all(const struct ostler_wait *waits, size_t count, long timeout_ms)
 {
-    const struct ostler_request *r = ost_request_current();
     bool any = false;
     int error = 0;
 
@@ -72,11 +71,9 @@ static int check_all(const struct ostler_wait *waits, size_t count, long timeout
     }
     if (error == 0 && !any && timeout_ms == OSTLER_NEVER)
         return -EINVAL;
-    if (error == 0 && timeout_ms != 0 && !r && ost_reactor_running())
+    if (error == 0 && timeout_ms != 0 && !ost_request_current() && ost_reactor_running())
         return -EDEADLK;
-    if (error == 0 && r)
-        error = ost_stream_check(OST_CONTAINER(r, struct ost_stream, request));
-    return error;
+    return error < 0 ? error : ost_stream_check_current();
 }
 
 /* The handler's stream, if it is among the things. */
@@ -109,40 +106,25 @@ static void look_inside(struct party *p)
         p->parts[i].ready = p->waits[i].events ? ready_inside(&p->waits[i]) & p->waits[i].events : 0;
 }
 
-static unsigned events_of(short polled, unsigned events)
-{
-    unsigned ready = (polled & POLLIN ? OSTLER_READ : 0u) | (polled & POLLOUT ? OSTLER_WRITE : 0u);
-
-    return polled & (POLLERR | POLLHUP) ? events : ready & events;
-}
-
 /* Let the kernel say what is ready now. 0 or -errno. */
 static int look_outside(struct party *p)
 {
     nfds_t n = 0;
-    int found;
+    int found, error = 0;
 
     for (size_t i = 0; i < p->count; i++)
         if (has_descriptor(&p->waits[i]))
-            p->polled[n++] = (struct pollfd){
-                .fd = descriptor_of(&p->waits[i]),
-                .events = (short)((p->waits[i].events & OSTLER_READ ? POLLIN : 0) |
-                                  (p->waits[i].events & OSTLER_WRITE ? POLLOUT : 0)),
-            };
+            p->polled[n++] = ost_poll_for(descriptor_of(&p->waits[i]), p->waits[i].events);
     do
         found = poll(p->polled, n, 0);
     while (found < 0 && errno == EINTR);
     if (found < 0)
         return -errno;
     n = 0;
-    for (size_t i = 0; i < p->count; i++) {
-        if (!has_descriptor(&p->waits[i]))
-            continue;
-        if (p->polled[n].revents & POLLNVAL)
-            return -EBADF;
-        p->parts[i].ready |= events_of(p->polled[n++].revents, p->waits[i].events);
-    }
-    return 0;
+    for (size_t i = 0; i < p->count && error == 0; i++)
+        if (has_descriptor(&p->waits[i]))
+            error = ost_poll_take(&p->parts[i].ready, &p->polled[n++], p->waits[i].events);
+    return error;
 }
 
 /* Has the kernel to be asked first: for a wait on the reactor would not tell the right thing of a
@@ -226,11 +208,8 @@ static int wait_once(struct party *p, uint64_t due)
 /* A time has come: the caller's, which is nothing wrong, or that of its stream or request. */
 static int time_is_up(struct party *p, bool is_callers)
 {
-    const struct ostler_request *r = ost_request_current();
-    int error = is_callers ? 0 : -ETIMEDOUT;
+    int error = is_callers ? ost_stream_check_current() : -ETIMEDOUT;
 
-    if (error == 0 && r)
-        error = ost_stream_check(OST_CONTAINER(r, struct ost_stream, request));
     return error < 0 ? error : tell(p);
 }
 
@@ -279,20 +258,20 @@ static int wait_for_few(const struct party *p, long timeout_ms)
     return wait_until(&few, timeout_ms);
 }
 
-/* Does it wait for the peer of r: through the stream, or its socket? */
-static bool is_for_peer(const struct ostler_wait *w, const struct ostler_request *r)
+/* Does it wait for the peer of s: through the stream, or its socket? */
+static bool is_for_peer(const struct ostler_wait *w, const struct ost_stream *s)
 {
-    return w->events && (w->stream || (w->socket && w->socket->request == r));
+    return w->events && (w->stream || (w->socket && w->socket->request == &s->request));
 }
 
 /* What is gathered for the peer may be what it waits for itself. */
 static int flush(const struct party *p)
 {
-    struct ostler_request *r = ost_request_current();
+    struct ost_stream *s = ost_stream_current();
 
-    for (size_t i = 0; r && i < p->count; i++)
-        if (is_for_peer(&p->waits[i], r))
-            return ost_stream_flush(OST_CONTAINER(r, struct ost_stream, request));
+    for (size_t i = 0; s && i < p->count; i++)
+        if (is_for_peer(&p->waits[i], s))
+            return ost_stream_flush(s);
     return 0;
 }
 
@@ -312,21 +291,16 @@ int ostler_wait_any(struct ostler_wait *waits, size_t count, long timeout_ms)
 
 int ostler_sleep_ms(long ms)
 {
-    struct ostler_request *r = ost_request_current();
     uint64_t due = ost_clock_after(ost_clock_ms(), ms);
     struct ost_waiter waiter;
-    int error = ms < 0 ? -EINVAL : 0;
+    int error = ms < 0 ? -EINVAL : ost_stream_check_current();
 
-    if (error == 0 && r)
-        error = ost_stream_check(OST_CONTAINER(r, struct ost_stream, request));
     if (error == 0)
-        error = ost_waiter_init(&waiter, !r);
+        error = ost_waiter_init(&waiter, !ost_request_current());
     if (error < 0)
         return error;
     while (error == 0) /* a thread may be woken by what came too late for its last wait */
         error = ost_waiter_wait(&waiter, NULL, 0, due);
     ost_waiter_fini(&waiter);
-    if (error == -ETIMEDOUT)
-        error = r ? ost_stream_check(OST_CONTAINER(r, struct ost_stream, request)) : 0;
-    return error;
+    return error == -ETIMEDOUT ? ost_stream_check_current() : error;
 }

@@ -457,14 +457,15 @@ static void meet(struct trial *trial)
     }
 }
 
-START_TEST(a_handler_that_waits_holds_up_no_other)
+/* Two handlers, the second of which does what the first waits for. */
+static void run_two(int mode, void (*function)(struct trial *trial))
 {
     struct harness_server h;
     int first, second;
 
     stream = make_pair(SOCK_STREAM);
     turn = harness_share(sizeof(*turn));
-    start(&h, _i, meet);
+    start(&h, mode, function);
     first = ask(&h);
     second = ask(&h);
     expect_ok(second);
@@ -472,6 +473,11 @@ START_TEST(a_handler_that_waits_holds_up_no_other)
     ck_assert_int_eq(harness_stop(&h), 0);
     harness_unshare((void *)turn, sizeof(*turn));
     free_pair(stream);
+}
+
+START_TEST(a_handler_that_waits_holds_up_no_other)
+{
+    run_two(_i, meet);
 }
 END_TEST
 
@@ -491,19 +497,7 @@ static void spin(struct trial *trial)
 
 START_TEST(a_handler_whose_peer_is_fast_gives_others_a_turn)
 {
-    struct harness_server h;
-    int first, second;
-
-    stream = make_pair(SOCK_STREAM);
-    turn = harness_share(sizeof(*turn));
-    start(&h, FIBERS, spin);
-    first = ask(&h);
-    second = ask(&h);
-    expect_ok(first);
-    expect_ok(second);
-    ck_assert_int_eq(harness_stop(&h), 0);
-    harness_unshare((void *)turn, sizeof(*turn));
-    free_pair(stream);
+    run_two(FIBERS, spin);
 }
 END_TEST
 
@@ -557,19 +551,7 @@ static void close_it(struct trial *trial)
 
 START_TEST(a_close_wakes_who_waits_on_the_reactor)
 {
-    struct harness_server h;
-    int first, second;
-
-    stream = make_pair(SOCK_STREAM);
-    turn = harness_share(sizeof(*turn));
-    start(&h, FIBERS, close_it);
-    first = ask(&h);
-    second = ask(&h);
-    expect_ok(second);
-    expect_ok(first);
-    ck_assert_int_eq(harness_stop(&h), 0);
-    harness_unshare((void *)turn, sizeof(*turn));
-    free_pair(stream);
+    run_two(FIBERS, close_it);
 }
 END_TEST
 
