@@ -38,8 +38,8 @@ noreturn void ost_child_run(struct ost_stream *s, const sigset_t *mask)
     ost_reactor_disown(owner->reactor, r->watch.fd);
     pthread_sigmask(SIG_SETMASK, mask, NULL);
     result = ost_request_perform(s);
-    if (result != OSTLER_PARK && ost_relay_end(r->relay))
+    if (result != OSTLER_PARK && ost_relay_end(s->relay))
         ost_request_class(r)->shutdown_request(owner->server, r);
-    ost_relay_report(r->relay, s, result);
+    ost_relay_report(s->relay, s, result);
     _exit(result < 0 ? 1 : 0);
 }

@@ -107,7 +107,8 @@ static void free_child(struct child *c)
     ost_list_remove(&c->node);
     c->stream->host = NULL;
     c->stream->child = 0;
-    c->stream->request.relay = NULL;
+    c->stream->relay = NULL;
+    c->stream->request.in_child = false;
     ost_watch_fini(&c->watch);
     if (c->watch.fd >= 0)
         close(c->watch.fd);
@@ -143,7 +144,7 @@ static int exited(struct child *c, int status)
     struct ostler_request *r = &c->stream->request;
     char peer[OSTLER_ADDRESS_TEXT] = "?";
 
-    ostler_address_text(r->peer, peer, sizeof(peer));
+    ostler_address_text(ost_request_peer(r), peer, sizeof(peer));
     ostler_log_write(ostler_server_log(owner_of(c)->server), OSTLER_LOG_WARNING,
                      "%s: %s: its child exited with status %d before the handler had returned",
                      owner_of(c)->options.name, peer, status);
@@ -159,10 +160,10 @@ static int died(struct child *c, const siginfo_t *how)
 
     if (how->si_pid != 0 && how->si_code == CLD_EXITED && !c->killed)
         return exited(c, how->si_status);
-    r->death = how->si_pid == 0 ? OST_LOST : OST_KILLED;
-    r->death_status = (unsigned char)how->si_status; /* the signal */
+    c->stream->death = how->si_pid == 0 ? OST_LOST : OST_KILLED;
+    c->stream->death_status = (unsigned char)how->si_status; /* the signal */
     if (c->killed)
-        r->io_error = error;
+        r->io_error = ost_error16(error);
     ost_request_fail(c->stream, error);
     return error;
 }
@@ -187,7 +188,7 @@ static void bury(struct child *c, const siginfo_t *how)
 /* A pipe's end comes somewhat before the child's; and its handler may have closed it. */
 static void look_later(struct child *c)
 {
-    struct ostler_reactor *reactor = c->watch.reactor;
+    struct ostler_reactor *reactor = owner_of(c)->reactor;
 
     ost_watch_set(&c->watch, 0);
     ost_timer_set(&c->look, reactor, ost_reactor_refresh(reactor) + LOOK_MS);
@@ -207,7 +208,7 @@ static void on_look(struct ost_timer *timer)
 static void on_ended(struct ost_watch *watch, unsigned what)
 {
     struct child *c = OST_CONTAINER(watch, struct child, watch);
-    struct ostler_reactor *reactor = watch->reactor;
+    struct ostler_reactor *reactor = owner_of(c)->reactor;
     siginfo_t how;
 
     (void)what;
@@ -227,7 +228,7 @@ static int watch(struct child *c, pid_t pid)
     c->pid = c->stream->child = pid;
     if (fd < 0)
         return errno == EINVAL ? -ESRCH : -errno;
-    ost_watch_init(&c->watch, c->watch.reactor, fd, on_ended);
+    ost_watch_init(&c->watch, owner_of(c)->reactor, fd, on_ended);
     ost_relay_hide(c->relay, owner_of(c));
     return ost_watch_set(&c->watch, OST_READ);
 }
@@ -307,7 +308,8 @@ static int new_child(struct child **out, struct forking *f, struct ost_stream *s
     }
     c->stream = s;
     s->host = c;
-    s->request.relay = c->relay;
+    s->relay = c->relay;
+    s->request.in_child = true;
     ost_watch_init(&c->watch, f->reactor, -1, NULL);
     ost_list_append(&f->children, &c->node);
     *out = c;
@@ -332,7 +334,7 @@ static int process(void *state, struct ostler_request *request)
         end_at_once(pid);
     if (error < 0) {
         free_child(c);
-        request->death = OST_UNBORN;
+        OST_CONTAINER(request, struct ost_stream, request)->death = OST_UNBORN;
     }
     return error;
 }

@@ -147,7 +147,7 @@ static bool accept_one(struct ost_listener *l)
 static void on_ready(struct ost_watch *watch, unsigned what)
 {
     struct ost_listener *l = OST_CONTAINER(watch, struct ost_listener, watch);
-    struct ostler_reactor *r = watch->reactor;
+    struct ostler_reactor *r = reactor_of(l);
 
     (void)what;
     for (int i = 0; i < ACCEPT_BATCH && l->fd >= 0 && ost_server_has_room(l->server); i++)

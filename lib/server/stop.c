@@ -162,7 +162,7 @@ static void log_killed(struct ostler_server *s, const struct ostler_request *r)
 {
     char peer[OSTLER_ADDRESS_TEXT];
 
-    ostler_address_text(r->peer, peer, sizeof(peer));
+    ostler_address_text(ost_request_peer(r), peer, sizeof(peer));
     ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING,
                      "%s: %s: its handler still ran although it was cut off, and was killed", s->name, peer);
 }
@@ -202,7 +202,7 @@ void ost_server_log_holders(struct ostler_server *s, const char *what)
             continue; /* it waits for those */
         if (logged++ >= HOLDERS_LOGGED)
             break;
-        ostler_address_text(r->peer, peer, sizeof(peer));
+        ostler_address_text(ost_request_peer(r), peer, sizeof(peer));
         ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: %s: its handler still runs%s", s->name, peer,
                          what);
     }
@@ -227,7 +227,7 @@ static void on_cancel_timer(struct ost_timer *timer)
 
 void ost_server_limit_child(struct ostler_server *s, struct ostler_request *r)
 {
-    if (!r->relay || !s->mixin->kill)
+    if (!r->in_child || !s->mixin->kill)
         return;
     r->timer.fire = on_cancel_timer;
     ost_timer_set(&r->timer, s->owner.reactor, ost_reactor_refresh(s->owner.reactor) + GRACE_MS);
