@@ -233,18 +233,19 @@ static void drained(struct ost_conn *c)
 
 void ost_conn_send(struct ost_conn *c)
 {
+    struct ostler_request *r = &c->request;
     ssize_t n;
 
     if (c->blocked || !c->out)
         return;
-    n = ost_request_send(&c->request, c->out->data + c->out->used, ost_output_length(c->out), MSG_DONTWAIT);
-    if (n < 0 && n != -EAGAIN) {
-        ost_conn_fail(c, ost_request_reason((int)n), (int)n);
-        return;
-    }
+    n = ost_socket_send(r->watch.fd, c->out->data + c->out->used, ost_output_length(c->out), MSG_DONTWAIT);
     if (n > 0) {
+        ost_request_count(&r->bytes_out, (uint64_t)n);
         ost_conn_moved(c);
         ost_output_consume(&c->out, ost_conn_reactor(c), (size_t)n);
+    } else if (ost_request_sent(r, n) != -EAGAIN) {
+        ost_conn_fail(c, ost_request_reason((int)n), (int)n);
+        return;
     }
     c->blocked = c->out != NULL;
 }
