@@ -5,7 +5,7 @@
  *
  *    the daemon     main thread: the reactor, all services but forking ones
  *                   stopper: SIGTERM, SIGINT and SIGUSR1;  minder: the worker
- *      the worker   main thread: the reactor, the forking services;  stopper
+ *      the worker   main thread: the reactor, the forking services, the signals
  *        a child    one request
  *
  * Of forking services the daemon's process has the sockets, bound and never served: its
@@ -23,6 +23,7 @@
 
 #include <ostler/error.h>
 #include <ostler/log.h>
+#include <ostler/mixin.h>
 #include <ostler/reactor.h>
 #include <ostler/server.h>
 
@@ -190,6 +191,15 @@ static int serve_with_worker(struct daemon *d)
     return error < 0 ? error : ended;
 }
 
+/* A worker whose handlers all run in children. */
+static bool only_forks(const struct daemon *d)
+{
+    for (size_t i = 0; i < d->conf->count; i++)
+        if (d->conf->services[i].options.mixin != &ostler_forking)
+            return false;
+    return d->conf->parent != 0;
+}
+
 static int serve_with_stopper(struct daemon *d)
 {
     int error;
@@ -204,6 +214,7 @@ static int serve_with_stopper(struct daemon *d)
         .give_up = on_give_up,
         .list = on_list,
         .user = d,
+        .reactor = only_forks(d) ? d->reactor : NULL,
     };
     error = ost_stopper_start(&d->stopper);
     if (error < 0)

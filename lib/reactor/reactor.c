@@ -17,6 +17,7 @@
 
 #include <ostler/sys/libevent.h>
 
+#include "base/closing.h"
 #include "reactor/alternate.h"
 
 enum { BASE_DESCRIPTORS = 4 }; /* epoll's, a pair for signals, and one for post.c */
@@ -186,22 +187,19 @@ void ost_reactor_descriptor_freed(struct ostler_reactor *r)
         ost_list_append(&r->soon, node);
 }
 
-void ost_reactor_let_go(int fd, int keep)
-{
-    if (fd >= 0 && fd != keep)
-        close(fd);
-}
-
 void ost_reactor_disown(struct ostler_reactor *r, int keep)
 {
     struct ost_list *node, *next;
+    struct ost_closing closing;
 
+    ost_closing_init(&closing, keep);
     OST_LIST_EACH(node, next, &r->holders) {
         struct ost_holder *holder = OST_CONTAINER(node, struct ost_holder, node);
 
-        holder->let_go(holder, keep);
+        holder->let_go(holder, &closing);
     }
-    close(r->wake_fd);
+    ost_closing_add(&closing, r->wake_fd);
+    ost_closing_end(&closing);
     r->wake_fd = -1;
     atomic_store(&r->thread, 0); /* no thread's */
     ost_running = NULL;

@@ -24,6 +24,7 @@
 struct event;
 struct event_base;
 struct ost_alternate;
+struct ost_closing;
 struct ost_hold;
 struct ost_timer;
 
@@ -42,7 +43,7 @@ struct ost_stoppable {
 /* Something with descriptors that a child process, which inherits them, must not keep. */
 struct ost_holder {
     struct ost_list node;
-    void (*let_go)(struct ost_holder *holder, int keep); /* in the child: ost_reactor_let_go() of each */
+    void (*let_go)(struct ost_holder *holder, struct ost_closing *closing); /* in the child: add each */
 };
 
 /* One name's place, see reactor/names.h. */
@@ -170,7 +171,6 @@ int ost_reactor_post_release(struct ostler_reactor *reactor, void (*function)(vo
 /* In a child process, which has one thread: the reactor is the parent's. Close the
  * descriptors of all that is on it, but for keep. */
 void ost_reactor_disown(struct ostler_reactor *reactor, int keep);
-void ost_reactor_let_go(int fd, int keep); /* one of them, or -1 */
 bool ost_reactor_is_disowned(const struct ostler_reactor *reactor);
 
 /* End the wait of the current or the next turn. Thread: any. */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/closing.h"
 #include "mixin/inline.h"
 #include "request/stall.h"
 #include "server/receiver.h"
@@ -333,18 +334,18 @@ static void on_hook(struct ost_job *job)
 }
 
 /* In a child: what it has inherited of us. */
-static void let_go(struct ost_holder *holder, int keep)
+static void let_go(struct ost_holder *holder, struct ost_closing *closing)
 {
     struct ostler_server *s = OST_CONTAINER(holder, struct ostler_server, holder);
     struct ost_list *node, *next;
 
     for (size_t i = 0; i < s->listener_count; i++) {
-        ost_reactor_let_go(s->listeners[i].fd, keep);
-        if (s->listeners[i].fd != keep)
+        ost_closing_add(closing, s->listeners[i].fd);
+        if (s->listeners[i].fd != closing->keep)
             s->listeners[i].fd = -1;
     }
     OST_LIST_EACH(node, next, &s->owner.requests)
-        ost_reactor_let_go(OST_CONTAINER(node, struct ostler_request, node)->watch.fd, keep);
+        ost_closing_add(closing, OST_CONTAINER(node, struct ostler_request, node)->watch.fd);
 }
 
 int ost_stop_init(struct ostler_server *s)
