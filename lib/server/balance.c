@@ -4,14 +4,14 @@
  * it alone writes: how many connections it has, and for each server whether it accepts. And an eventfd
  * for each worker, by which the others wake it.
  *
- * The rule. A worker may accept while it has fewer than the lowest has, and SLACK more: the lowest of
- * those who could accept, for that server (WATCHING or PASSING). It looks before each accept, so that a
- * batch, too, ends in time. When clients wait and it is not its turn it stops watching that listener
- * (PASSING), until it is the lowest itself. Between the two, a worker goes on as it is: so short
- * connections, which move all counts up and down, make hardly anybody stop and start.
+ * The rule. A worker accepts while it is the lowest: nobody who could accept for that server has fewer
+ * connections. It looks before each accept, so that a batch, too, ends in time. Only when a client
+ * comes and it is not the lowest it stops watching that listener (PASSING), until it is. So while no
+ * client comes nobody does anything, and short connections, which move all counts up and down, make
+ * hardly anybody stop and start: counted with 64 at once, a tenth of an eventfd write a connection.
  *
- *   WATCHING ─(clients wait, not its turn)─> PASSING ─(it is the lowest: sees it itself)─> WATCHING
- *                                               └──(… another one sees it)─> WOKEN ──────────┘
+ *   WATCHING ─(a client comes, it is not the lowest)─> PASSING ─(it is: sees it itself)─> WATCHING
+ *                                                         └──(… another one sees it)─> WOKEN ─┘
  *   CLOSED: it is full, lacks descriptors, stops, has not started, or is dead: nobody waits for it
  *
  * What never fails: the lowest is WATCHING, or WOKEN and about to. For it can become the lowest in two
@@ -58,7 +58,7 @@
 #include "server/guard.h"
 #include "server/server.h"
 
-enum { LINE = 64, MAX_WORKERS = 1024, MAX_SERVERS = 65536, PARENT = -1, SLACK = 2 };
+enum { LINE = 64, MAX_WORKERS = 1024, MAX_SERVERS = 65536, PARENT = -1 };
 
 enum state { CLOSED, WATCHING, PASSING, WOKEN };
 
@@ -127,12 +127,7 @@ bool ost_balance_has_turn(const struct ostler_server *s)
 {
     const struct ostler_balance *b = s->seat.balance;
 
-    return !b || own_live(b) - SLACK < lowest(b, s->seat.number, b->number);
-}
-
-static bool is_lowest(const struct ostler_balance *b, int worker, int server)
-{
-    return atomic_load(&row(b, worker)->live) <= lowest(b, server, worker);
+    return !b || own_live(b) <= lowest(b, s->seat.number, b->number);
 }
 
 /* ---- Waking others ---- */
@@ -187,13 +182,11 @@ static bool is_passing(const struct ostler_server *s)
     return state == PASSING || state == WOKEN;
 }
 
-/* Stay away; but if it is the lowest by now, nobody may see it any more. Is it? */
+/* Stay away. But if it is the lowest by now nobody else may see that any more: then false. */
 static bool stay_away(const struct ostler_server *s)
 {
-    const struct ostler_balance *b = s->seat.balance;
-
     set_state(s, PASSING);
-    if (!is_lowest(b, b->number, s->seat.number))
+    if (!ost_balance_has_turn(s))
         return true;
     set_state(s, WATCHING);
     return false;
