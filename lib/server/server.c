@@ -53,6 +53,7 @@ bool ost_server_has_room_for_datagrams(const struct ostler_server *s)
 
 void ost_server_watch_listeners(struct ostler_server *s)
 {
+    ost_balance_tell(s);
     for (size_t i = 0; i < s->listener_count; i++)
         ost_listener_watch(&s->listeners[i]);
 }

@@ -119,6 +119,7 @@ void ost_server_begin_stop(struct ostler_server *s)
     if (served)
         take_rest(s); /* who does not serve takes nothing: another process may, from the same sockets */
     s->class->close(s);
+    ost_balance_tell(s);
     if (ost_list_is_empty(&s->stoppable.node)) /* handle_request()'s threads: a run waits for them too */
         ost_list_append(&r->stoppables, &s->stoppable.node);
     ost_timer_set(&s->stop_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.stop_timeout_ms));
