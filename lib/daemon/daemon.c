@@ -5,7 +5,7 @@
  *
  *    the daemon     main thread: the reactor, all services but those that workers run
  *                   stopper: SIGTERM, SIGINT and SIGUSR1;  a minder for each worker
- *      a worker     main thread: the reactor, its services;  stopper
+ *      a worker     main thread: the reactor, its services;  stopper, unless it only forks
  *        a child    one request of a forking service
  *
  * Of services that workers run the daemon's process has the sockets, bound and never served:
@@ -24,6 +24,7 @@
 
 #include <ostler/error.h>
 #include <ostler/log.h>
+#include <ostler/mixin.h>
 #include <ostler/reactor.h>
 #include <ostler/server.h>
 #include <ostler/sys/balance.h>
@@ -192,6 +193,15 @@ static int serve_with_crew(struct daemon *d)
     return error < 0 ? error : ended;
 }
 
+/* A worker whose handlers all run in children. */
+static bool only_forks(const struct daemon *d)
+{
+    for (size_t i = 0; i < d->conf->count; i++)
+        if (d->conf->services[i].options.mixin != &ostler_forking)
+            return false;
+    return d->conf->parent != 0;
+}
+
 static int serve_with_stopper(struct daemon *d)
 {
     int error;
@@ -206,6 +216,7 @@ static int serve_with_stopper(struct daemon *d)
         .give_up = on_give_up,
         .list = on_list,
         .user = d,
+        .reactor = only_forks(d) ? d->reactor : NULL,
     };
     error = ost_stopper_start(&d->stopper);
     if (error < 0)

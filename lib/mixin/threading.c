@@ -1,15 +1,28 @@
 /* ThreadingMixIn: a thread a request, kept for the next one for a while.
  *
- * Requests stand in a queue that idle threads take from. The server never hands over
- * more than the capacity, so the queue is short: it holds what was handed over in the
- * moment in which a thread has reported its request's end and is not back yet. */
+ *   process ─> queue ─> a thread: next ─> ostler_request_run ─┐
+ *                         └──────────────<────────────────────┘
+ *
+ * Requests stand in a queue. A thread that has ended one takes the next without sleeping, and
+ * sleeps when there is none; the one that fell asleep last is woken first: what it touches is
+ * still in the cache, and those that are too many are idle long enough to end. Each sleeps on a
+ * semaphore of its own.
+ *
+ * Not every request wakes a thread: no more are on their way at once than there are cores for
+ * them. Whoever takes a request and leaves some in the queue sends for another thread first,
+ * so the queue empties whatever the handlers do; and of a row of connections that end and begin,
+ * most find a thread that is awake.
+ *
+ * The server never hands over more than the capacity, so there is always a thread to come for
+ * what stands in the queue: one that runs no handler, or one that could not be started. */
 #include <ostler/sys/mixin.h>
 
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "base/kinds.h"
@@ -23,19 +36,25 @@ enum { DEFAULT_THREADS = 256, IDLE_SECONDS = 10 };
 /* The mix-in's state. Everything but what open sets is under lock. */
 struct threading {
     pthread_mutex_t lock;
-    pthread_cond_t work;    /* there is a request, or closing */
-    pthread_cond_t gone;    /* a thread has ended */
-    struct ost_list queue;  /* struct ticket */
-    size_t queued, idle, threads;
+    pthread_cond_t gone;   /* a thread has ended */
+    struct ost_list queue; /* struct ostler_request, by their job */
+    struct ost_list idle;  /* struct worker, asleep; the last to fall asleep stands first */
+    size_t queued, threads;
+    size_t free;   /* threads that run no handler: asleep, on their way or just started */
+    size_t coming; /* of these: awake, and about to look into the queue */
+    size_t cores;
     bool closing;
     int capacity;
     pthread_attr_t attributes;
 };
 
-/* A request's place in the queue. */
-struct ticket {
-    struct ost_list node;
-    struct ostler_request *request;
+/* A thread: stands on its stack. */
+struct worker {
+    struct ost_list node; /* in idle */
+    struct threading *threading;
+    struct ostler_request *volatile request; /* for pthread_cleanup_push(3) may be a setjmp(3) */
+    bool asleep; /* in idle; under lock */
+    sem_t woken; /* who takes it out of idle posts this */
 };
 
 static int set_attributes(struct threading *t, const struct ostler_server_options *options)
@@ -50,10 +69,17 @@ static int set_attributes(struct threading *t, const struct ostler_server_option
     return -pthread_attr_setstacksize(&t->attributes, size);
 }
 
+/* On which a thread of ours could run now. */
+static size_t count_cores(void)
+{
+    cpu_set_t cores;
+
+    return sched_getaffinity(0, sizeof(cores), &cores) == 0 ? (size_t)CPU_COUNT(&cores) : 1;
+}
+
 static int open_threading(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
 {
     struct threading *t = state;
-    pthread_condattr_t clock;
     int error = ost_kinds_enter(OST_THREADS);
 
     if (error < 0) {
@@ -68,45 +94,114 @@ static int open_threading(void *state, const struct ostler_server_options *optio
         ost_kinds_leave(OST_THREADS);
         return error;
     }
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_mutex_init(&t->lock, NULL);
-    pthread_cond_init(&t->work, &clock);
     pthread_cond_init(&t->gone, NULL);
-    pthread_condattr_destroy(&clock);
     ost_list_init(&t->queue);
+    ost_list_init(&t->idle);
+    t->cores = count_cores();
     t->capacity = options->max_requests ? options->max_requests : DEFAULT_THREADS;
     return t->capacity;
+}
+
+static void enqueue(struct threading *t, struct ostler_request *request)
+{
+    ost_list_append(&t->queue, &request->job.node);
+    t->queued++;
 }
 
 /* The next in the queue, or NULL. Under lock. */
 static struct ostler_request *dequeue(struct threading *t)
 {
     struct ost_list *node = ost_list_take(&t->queue);
-    struct ostler_request *request;
 
     if (!node)
         return NULL;
     t->queued--;
-    request = OST_CONTAINER(node, struct ticket, node)->request;
-    free(OST_CONTAINER(node, struct ticket, node));
-    return request;
+    return OST_CONTAINER(node, struct ostler_request, job.node);
 }
 
-/* Wait for a request, at most until the thread has been idle for long; NULL: end.
- * Under lock. */
-static struct ostler_request *take(struct threading *t)
+/* Who fell asleep last, to be woken, or NULL. Under lock. */
+static struct worker *rouse(struct threading *t)
 {
+    struct ost_list *node = ost_list_take(&t->idle);
+    struct worker *w = node ? OST_CONTAINER(node, struct worker, node) : NULL;
+
+    if (!w)
+        return NULL;
+    w->asleep = false;
+    t->coming++;
+    return w;
+}
+
+/* The same, if another thread should come for what is in the queue. */
+static struct worker *rouse_if_due(struct threading *t)
+{
+    return t->coming < t->queued && t->coming < t->cores ? rouse(t) : NULL;
+}
+
+/* Best not under the lock, which who wakes would wait for. */
+static void wake(struct worker *w)
+{
+    if (w)
+        sem_post(&w->woken);
+}
+
+static int sleep_until(sem_t *woken, const struct timespec *until)
+{
+    int error;
+
+    do
+        error = sem_clockwait(woken, CLOCK_MONOTONIC, until);
+    while (error < 0 && errno == EINTR);
+    return error;
+}
+
+/* Sleep until there may be work: false if there was none for long. Under lock, which is free
+ * meanwhile. */
+static bool rest(struct worker *w)
+{
+    struct threading *t = w->threading;
     struct timespec until;
-    struct ostler_request *request;
-    int error = 0;
+    int error;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += IDLE_SECONDS;
-    t->idle++;
-    while (!(request = dequeue(t)) && !t->closing && error == 0)
-        error = pthread_cond_timedwait(&t->work, &t->lock, &until);
-    t->idle--;
+    w->asleep = true;
+    ost_list_append(t->idle.next, &w->node); /* before the first */
+    pthread_mutex_unlock(&t->lock);
+    error = sleep_until(&w->woken, &until);
+    pthread_mutex_lock(&t->lock);
+    if (w->asleep) {
+        ost_list_remove(&w->node);
+        return false;
+    }
+    if (error < 0)
+        sem_wait(&w->woken); /* too late: it is posted just now */
+    t->coming--;
+    return true;
+}
+
+/* A thread that has ended a request lets others have the core once before it sleeps: the reactor may
+ * be about to bring another one. Until it is back it does not count as coming. Under lock, as above. */
+static void give_way(struct threading *t)
+{
+    pthread_mutex_unlock(&t->lock);
+    sched_yield();
+    pthread_mutex_lock(&t->lock);
+}
+
+/* Wait for a request, at most until the thread has been idle for long; NULL: end. Under lock. */
+static struct ostler_request *take(struct worker *w)
+{
+    struct threading *t = w->threading;
+    struct ostler_request *request;
+    bool awake = true;
+
+    if (t->queued == 0 && !t->closing)
+        give_way(t);
+    while (!(request = dequeue(t)) && !t->closing && awake)
+        awake = rest(w);
+    t->free--;
     return request;
 }
 
@@ -118,12 +213,6 @@ static void leave(struct threading *t)
     pthread_mutex_unlock(&t->lock);
 }
 
-/* A thread, and what it runs: volatile, for pthread_cleanup_push(3) may be a setjmp(3). */
-struct worker {
-    struct threading *threading;
-    struct ostler_request *volatile request;
-};
-
 static int start(struct threading *t);
 
 /* A handler has called pthread_exit(3). What counted on this thread gets another one. */
@@ -133,12 +222,28 @@ static void on_exit_of_thread(void *arg)
     struct threading *t = w->threading;
     struct ostler_request *r;
 
+    sem_destroy(&w->woken);
     ost_request_abandon(OST_CONTAINER(w->request, struct ost_stream, request), 0);
     pthread_mutex_lock(&t->lock);
-    if (t->queued > t->idle && start(t) < 0 && t->threads == 1)
+    if (t->queued > t->free && start(t) < 0 && t->threads == 1)
         while ((r = dequeue(t)))
             ost_request_abandon(OST_CONTAINER(r, struct ost_stream, request), -EAGAIN);
     leave(t);
+}
+
+/* The thread's next request, or NULL: it is to end, under the lock then. */
+static struct ostler_request *next(struct worker *w)
+{
+    struct threading *t = w->threading;
+    struct ostler_request *request = take(w);
+    struct worker *another;
+
+    if (!request)
+        return NULL;
+    another = rouse_if_due(t);
+    pthread_mutex_unlock(&t->lock);
+    wake(another);
+    return request;
 }
 
 static void *work(void *arg)
@@ -146,13 +251,15 @@ static void *work(void *arg)
     struct worker w = { .threading = arg };
 
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); /* it would strike where the library is */
+    sem_init(&w.woken, 0, 0);
     pthread_cleanup_push(on_exit_of_thread, &w);
     pthread_mutex_lock(&w.threading->lock);
-    while ((w.request = take(w.threading))) {
-        pthread_mutex_unlock(&w.threading->lock);
+    while ((w.request = next(&w))) {
         ostler_request_run(w.request);
         pthread_mutex_lock(&w.threading->lock);
+        w.threading->free++;
     }
+    sem_destroy(&w.woken);
     leave(w.threading);
     pthread_cleanup_pop(0);
     return NULL;
@@ -164,48 +271,43 @@ static int start(struct threading *t)
     int error = ost_thread_start(&t->attributes, work, t);
 
     t->threads += error == 0;
+    t->free += error == 0;
     return error;
 }
 
 static int process(void *state, struct ostler_request *request)
 {
     struct threading *t = state;
-    struct ticket *ticket = malloc(sizeof(*ticket));
+    struct worker *sleeper = NULL;
     int error = 0;
 
-    if (!ticket)
-        return -ENOMEM;
-    ticket->request = request;
-    ost_list_init(&ticket->node);
     pthread_mutex_lock(&t->lock);
-    if (t->queued >= t->idle && t->threads < (size_t)t->capacity)
+    if (t->queued >= t->free && t->threads < (size_t)t->capacity)
         error = start(t);
     if (error < 0 && t->threads > 0)
         error = 0; /* one of those that run will take it */
     if (error == 0) {
-        ost_list_append(&t->queue, &ticket->node);
-        t->queued++;
+        enqueue(t, request);
+        sleeper = rouse_if_due(t);
     }
     pthread_mutex_unlock(&t->lock);
-    if (error == 0)
-        pthread_cond_signal(&t->work); /* not under the lock, which who wakes would wait for */
-    if (error < 0)
-        free(ticket);
+    wake(sleeper);
     return error;
 }
 
 static void close_threading(void *state)
 {
     struct threading *t = state;
+    struct worker *w;
 
     pthread_mutex_lock(&t->lock);
     t->closing = true;
-    pthread_cond_broadcast(&t->work);
+    while ((w = rouse(t)))
+        wake(w);
     while (t->threads > 0)
         pthread_cond_wait(&t->gone, &t->lock);
     pthread_mutex_unlock(&t->lock);
     pthread_cond_destroy(&t->gone);
-    pthread_cond_destroy(&t->work);
     pthread_mutex_destroy(&t->lock);
     pthread_attr_destroy(&t->attributes);
     ost_kinds_leave(OST_THREADS);

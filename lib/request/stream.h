@@ -37,6 +37,9 @@ struct ost_parker {
     void (*unpark)(struct ost_stream *stream);
 };
 
+/* How the child that ran a handler died before it could report. */
+enum ost_death { OST_REPORTED, OST_KILLED, OST_LOST, OST_UNBORN };
+
 struct ost_stream {
     struct ostler_request request;
     const struct ost_channel *channel;
@@ -46,6 +49,8 @@ struct ost_stream {
     struct ost_waiter *waiting; /* on the reactor; NULL: it runs */
     atomic_int wake;          /* in a thread: the eventfd that ends its waits, plus one; 0: none yet */
     pid_t child;              /* that runs it, in the parent; 0: none */
+    struct ost_relay *relay;  /* … and by which it tells; NULL: none does */
+    uint64_t id;              /* its name and that one's generation: its thread may ask for them */
     _Atomic(const char *) place; /* of the call in which it waits, or last did: see ost_here() */
     _Atomic uint64_t since;   /* ms on the clock; 0: it runs */
     struct ostler_socket *socket; /* of ostler_stream_socket(), which has nothing of its own but its memory */
@@ -55,6 +60,10 @@ struct ost_stream {
     bool drained;             /* the last receive took all there was */
     unsigned char burst;      /* operations since the reactor had a turn */
     bool shut;                /* half-closed by us */
+    bool shut_read;           /* stopping, and SHUT_RD told a thread that waits for more */
+    bool shut_down;           /* shutdown_request was called, in the child */
+    unsigned char death;      /* enum ost_death */
+    unsigned char death_status; /* the signal */
     bool set_up;              /* setup was called, and finish is due */
     bool parked;              /* it waits on the reactor, and nothing runs it */
     int ended;                /* 0, or the -errno that ended such a wait: handle is not called again */
@@ -135,8 +144,8 @@ static inline void ost_stream_note_wait(struct ost_stream *s, uint64_t now)
 {
     atomic_store_explicit(&s->place, ost_here(), memory_order_relaxed);
     atomic_store_explicit(&s->since, now, memory_order_relaxed);
-    if (s->request.relay)
-        ost_relay_note(s->request.relay, s);
+    if (s->relay)
+        ost_relay_note(s->relay, s);
 }
 
 /* It does so on the reactor, and nothing runs it. */
@@ -149,8 +158,8 @@ static inline void ost_stream_note_idle(struct ost_stream *s, uint64_t now)
 static inline void ost_stream_note_run(struct ost_stream *s)
 {
     atomic_store_explicit(&s->since, 0, memory_order_relaxed);
-    if (s->request.relay)
-        ost_relay_note(s->request.relay, s);
+    if (s->relay)
+        ost_relay_note(s->relay, s);
 }
 
 #endif

@@ -504,7 +504,7 @@ void ostler_balance_free(struct ostler_balance *b)
 {
     if (!b)
         return;
-    if (b->wake.reactor)
+    if (b->wake.ready)
         ost_watch_fini(&b->wake);
     if (b->page)
         munmap(b->page, (size_t)b->workers * b->stride);

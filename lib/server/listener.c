@@ -157,7 +157,7 @@ static bool may_accept(const struct ost_listener *l)
 static void on_ready(struct ost_watch *watch, unsigned what)
 {
     struct ost_listener *l = OST_CONTAINER(watch, struct ost_listener, watch);
-    struct ostler_reactor *r = watch->reactor;
+    struct ostler_reactor *r = reactor_of(l);
 
     (void)what;
     ost_balance_look(l);
