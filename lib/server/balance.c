@@ -210,12 +210,14 @@ static void resume(struct ostler_server *s)
 void ost_balance_look(struct ost_listener *l)
 {
     struct ostler_server *s = l->server;
+    bool passed;
 
     if (!s->seat.balance || !s->seat.open)
         return;
-    if (!ost_balance_has_turn(s))
-        l->passing = stay_away(s);
-    else if (is_passing(s))
+    passed = is_passing(s);
+    if (!ost_balance_has_turn(s) && stay_away(s))
+        l->passing = true;
+    else if (passed)
         resume(s);
 }
 

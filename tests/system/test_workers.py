@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import sys
@@ -205,6 +206,18 @@ class Spread(Case):
             fleet.ping_pong(100, 60)
             used = [time.clock_gettime((~pid << 3) | 2) for pid in self.pids(daemon)]  # clock_getcpuclockid(3)
         self.assertGreater(min(used), max(used) / 3, used)
+
+
+class Lack(Case):
+    def test_worker_without_descriptors_leaves_clients_to_the_other(self):
+        daemon = self.echo(2)
+        self.crowd(daemon.address(), 10)
+        short = self.pids(daemon)[0]
+        limit = len(os.listdir(f"/proc/{short}/fd")) + 1
+        resource.prlimit(short, resource.RLIMIT_NOFILE, (limit, limit))
+        self.assertLess(self.seconds_to_serve(daemon.address(), 20), ostler.scaled(SOON))
+        self.assertLess(min(self.spread(daemon)), 8)
+        self.assertEqual(daemon.log().count("cannot accept: Too many open files"), 1)
 
 
 class Deaths(Case):
