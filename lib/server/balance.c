@@ -391,7 +391,7 @@ static struct ostler_balance *allocate(struct ostler_reactor *reactor, int worke
     if (!b)
         return NULL;
     *b = (struct ostler_balance){ .reactor = reactor, .workers = workers, .number = PARENT, .stride = stride };
-    b->servers = (int)((stride - sizeof(struct row)) / sizeof(struct cell));
+    b->servers = (int)((stride - sizeof(struct row)) / sizeof(struct cell)); /* or some fewer */
     b->fds = malloc((1 + (size_t)workers) * sizeof(*b->fds));
     for (int i = 0; b->fds && i <= workers; i++)
         b->fds[i] = -1;
@@ -411,6 +411,7 @@ int ostler_balance_new(struct ostler_balance **out, struct ostler_reactor *react
     b = allocate(reactor, workers, stride_of(servers));
     if (!b)
         return -ENOMEM;
+    b->servers = servers;
     error = open_page(&b->fds[0], (size_t)workers * b->stride);
     if (error == 0)
         error = map(b);
