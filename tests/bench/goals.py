@@ -44,6 +44,8 @@ GOALS = [
     answers("64", "ostler fibers", 0.85, "ostler evented"),
     answers("1000", "ostler fibers", 0.85, "ostler evented"),
     answers("1000", "ostler fibers", 1.80, "ostler threading"),
+    answers("cores", "ostler evented, 2 workers", 1.00, "Go"),
+    answers("cores1000", "ostler evented, 2 workers", 1.00, "Go"),
 ]
 
 
