@@ -64,6 +64,13 @@ static int read_services(struct ost_conf *conf, const struct ostler_service *han
     return error == -ENOMEM ? error : 0;
 }
 
+/* A process that has threads must not fork; and with workers the daemon's own serves nothing. */
+static void hold_services(const struct ost_conf *conf)
+{
+    for (size_t i = 0; i < conf->count; i++)
+        conf->services[i].held = conf->workers > 0 || ost_service_forks(&conf->services[i]);
+}
+
 static int read_root(struct ost_conf *conf, const struct ostler_service *handlers, struct ost_report *report)
 {
     const config_setting_t *root = config_root_setting(&conf->tree);
@@ -76,6 +83,7 @@ static int read_root(struct ost_conf *conf, const struct ostler_service *handler
         error = read_services(conf, handlers, report);
     else if (!config_setting_get_member(root, "services"))
         ost_report(report, 1, "the file has no services; it needs services = { NAME = { … } }");
+    hold_services(conf);
     if (error == 0 && report->problems == 0)
         error = ost_listen_check_twice(conf, report);
     return error;
@@ -115,12 +123,23 @@ int ost_conf_load(struct ost_conf *conf, const struct ost_flags *flags, const st
     return error;
 }
 
+static size_t count_held(const struct ost_conf *conf)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < conf->count; i++)
+        count += conf->services[i].held;
+    return count;
+}
+
 bool ost_conf_has_held(const struct ost_conf *conf)
 {
-    for (size_t i = 0; i < conf->count; i++)
-        if (conf->services[i].held)
-            return true;
-    return false;
+    return count_held(conf) > 0;
+}
+
+bool ost_conf_has_own(const struct ost_conf *conf)
+{
+    return count_held(conf) < conf->count;
 }
 
 void ost_conf_free(struct ost_conf *conf)
@@ -128,6 +147,7 @@ void ost_conf_free(struct ost_conf *conf)
     for (size_t i = 0; i < conf->count; i++)
         ost_service_fini(&conf->services[i]);
     free(conf->services);
+    free(conf->balance);
     free(conf->text);
     config_destroy(&conf->tree);
 }

@@ -21,7 +21,7 @@ struct ost_conf_service {
     const char *handler_name;
     const char *mixin_name;               /* NULL: the handler's default */
     const config_setting_t *listen;       /* the addresses as the file has them */
-    bool held;                            /* a worker runs it: here it has its sockets alone */
+    bool held;                            /* workers run it: here it has its sockets alone */
     struct ostler_server_options options; /* .addresses and .user are ours */
 };
 
@@ -32,10 +32,15 @@ struct ost_conf {
     int log_level;
     long stop_timeout_ms;
     int busy_poll_us;
+    int workers; /* processes for all services but forking ones; 0: the daemon's own */
     const config_setting_t *group; /* services = { … } */
     struct ost_conf_service *services;
     size_t count;
-    pid_t parent; /* in a worker: the daemon's process; else 0 */
+    /* In a worker, see orders.h; else 0: */
+    pid_t parent;         /* the daemon's process */
+    int number;           /* which of several, from 1 on */
+    int *balance;         /* descriptors of its balance with others; NULL: none */
+    size_t balance_count;
 };
 
 /* Read flags->file, or take the addresses of the command line for one service, for a
@@ -43,8 +48,9 @@ struct ost_conf {
  * standard error, then conf is not to be freed. */
 int ost_conf_load(struct ost_conf *conf, const struct ost_flags *flags, const struct ostler_service *handlers);
 
-/* Is there a service that a worker is to run? */
+/* Is there a service that workers are to run? One that they are not? */
 bool ost_conf_has_held(const struct ost_conf *conf);
+bool ost_conf_has_own(const struct ost_conf *conf);
 
 void ost_conf_free(struct ost_conf *conf);
 

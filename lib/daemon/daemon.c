@@ -1,15 +1,16 @@
 /* One reactor, a server for each service of the file, and the stopper. All services
  * are bound before the first one accepts, so that a daemon that cannot have all its
  * addresses never answers on some. Everything runs on the main thread, but for the
- * stopper, the minder, and what mix-ins start.
+ * stopper, the minders, and what mix-ins start.
  *
- *    the daemon     main thread: the reactor, all services but forking ones
- *                   stopper: SIGTERM, SIGINT and SIGUSR1;  minder: the worker
- *      the worker   main thread: the reactor, the forking services;  stopper
- *        a child    one request
+ *    the daemon     main thread: the reactor, all services but those that workers run
+ *                   stopper: SIGTERM, SIGINT and SIGUSR1;  a minder for each worker
+ *      a worker     main thread: the reactor, its services;  stopper, unless it only forks
+ *        a child    one request of a forking service
  *
- * Of forking services the daemon's process has the sockets, bound and never served: its
- * threads would make forks in it unsafe. The worker, which is this code in a process of
+ * Of services that workers run the daemon's process has the sockets, bound and never served:
+ * with workers = N those are all, else the forking ones, since its threads would make
+ * forks in it unsafe. A worker, which is this code in a process of
  * its own, serves them; when it dies, nothing of theirs is closed.
  *
  * The log is static: a thread that outlives its server, and is given up on, may still
@@ -23,10 +24,12 @@
 
 #include <ostler/error.h>
 #include <ostler/log.h>
+#include <ostler/mixin.h>
 #include <ostler/reactor.h>
 #include <ostler/server.h>
+#include <ostler/sys/balance.h>
 
-#include "daemon/minder.h"
+#include "daemon/crew.h"
 #include "daemon/ports.h"
 #include "daemon/process.h"
 #include "daemon/ready.h"
@@ -41,8 +44,8 @@ struct daemon {
     struct ostler_reactor *reactor;
     struct ostler_server **servers; /* one a service, in the file's order */
     size_t count;                   /* of those that are there */
-    struct ost_worker worker;
-    struct ost_minder minder;
+    struct ost_crew crew;
+    struct ostler_balance *balance; /* a worker's with others; NULL: none */
     struct ost_stopper stopper;
     atomic_bool loop_left;
 };
@@ -89,7 +92,7 @@ static int start_all(const struct daemon *d)
     return error;
 }
 
-/* Clients of held services are refused, as soon as the worker has closed its sockets too. */
+/* Clients of held services are refused, as soon as the workers have closed their sockets too. */
 static void release_held(void *arg)
 {
     struct daemon *d = arg;
@@ -123,7 +126,7 @@ static void on_stop(void *user)
 {
     struct daemon *d = user;
 
-    ost_minder_stop(&d->minder);
+    ost_crew_stop(&d->crew);
     ostler_reactor_post(d->reactor, release_held, d);
     ostler_reactor_stop(d->reactor);
 }
@@ -132,7 +135,7 @@ static void on_abort(void *user)
 {
     struct daemon *d = user;
 
-    ost_minder_abort(&d->minder);
+    ost_crew_abort(&d->crew);
     ostler_reactor_abort(d->reactor);
 }
 
@@ -140,7 +143,7 @@ static void on_list(void *user)
 {
     struct daemon *d = user;
 
-    ost_minder_list(&d->minder);
+    ost_crew_list(&d->crew);
     if (ostler_reactor_log_requests(d->reactor) < 0)
         ostler_log_write(&daemon_log, OSTLER_LOG_WARNING, "there is no memory to list the requests");
 }
@@ -149,9 +152,9 @@ static void on_give_up(void *user)
 {
     struct daemon *d = user;
 
-    ost_minder_kill(&d->minder);
+    ost_crew_kill(&d->crew);
     if (atomic_load(&d->loop_left))
-        return; /* it was the worker alone, and the main thread sees that it is gone */
+        return; /* it was a worker alone, and the main thread sees that it is gone */
     ostler_log_write(&daemon_log, OSTLER_LOG_ERROR, "a handler holds the loop: ending the process");
     _exit(1);
 }
@@ -160,7 +163,7 @@ static void on_give_up(void *user)
 
 static int serve(struct daemon *d)
 {
-    int error = ost_minder_start(&d->minder);
+    int error = ost_crew_start(&d->crew);
 
     if (error == 0)
         error = start_all(d);
@@ -170,18 +173,18 @@ static int serve(struct daemon *d)
     return ostler_reactor_run(d->reactor);
 }
 
-/* The loop has left, or was never entered: now the worker. -ECHILD when it failed. */
-static int end_worker(struct daemon *d)
+/* The loop has left, or was never entered: now the workers. -ECHILD when one failed. */
+static int end_crew(struct daemon *d)
 {
     atomic_store(&d->loop_left, true);
-    ost_minder_stop(&d->minder);
+    ost_crew_stop(&d->crew);
     release_held(d);
-    return ost_minder_join(&d->minder);
+    return ost_crew_join(&d->crew);
 }
 
-static int serve_with_worker(struct daemon *d)
+static int serve_with_crew(struct daemon *d)
 {
-    int error = serve(d), ended = end_worker(d);
+    int error = serve(d), ended = end_crew(d);
 
     if (error == -ETIMEDOUT) { /* threads still use what we would free; the log has their names */
         ostler_log_write(&daemon_log, OSTLER_LOG_ERROR, "handlers do not end: ending the process");
@@ -190,12 +193,21 @@ static int serve_with_worker(struct daemon *d)
     return error < 0 ? error : ended;
 }
 
+/* A worker whose handlers all run in children. */
+static bool only_forks(const struct daemon *d)
+{
+    for (size_t i = 0; i < d->conf->count; i++)
+        if (d->conf->services[i].options.mixin != &ostler_forking)
+            return false;
+    return d->conf->parent != 0;
+}
+
 static int serve_with_stopper(struct daemon *d)
 {
     int error;
 
     d->stopper = (struct ost_stopper){
-        .who = d->conf->parent ? "worker: " : "",
+        .who = d->conf->parent && !d->conf->number ? "worker: " : "",
         .log = &daemon_log,
         .stop_timeout_ms = d->conf->stop_timeout_ms,
         .hurry = d->conf->parent ? OST_WORKER_HURRY : 0,
@@ -204,28 +216,62 @@ static int serve_with_stopper(struct daemon *d)
         .give_up = on_give_up,
         .list = on_list,
         .user = d,
+        .reactor = only_forks(d) ? d->reactor : NULL,
     };
     error = ost_stopper_start(&d->stopper);
     if (error < 0)
         return error;
-    error = serve_with_worker(d);
+    error = serve_with_crew(d);
     ost_stopper_stop(&d->stopper);
+    return error;
+}
+
+/* A worker's balance with those who serve the same. */
+static int join_balance(struct daemon *d)
+{
+    int error = 0;
+
+    if (d->conf->balance_count > 0)
+        error = ostler_balance_open(&d->balance, d->reactor, d->conf->balance, d->conf->balance_count,
+                                    d->conf->number - 1);
+    for (size_t i = 0; i < d->count && error == 0 && d->balance; i++)
+        error = ostler_balance_add(d->balance, d->servers[i]);
     return error;
 }
 
 static int serve_bound(struct daemon *d)
 {
-    bool worker = ost_conf_has_held(d->conf);
-    int error = worker ? ost_worker_init(&d->worker, d->flags->program, d->conf, d->servers) : 0;
+    int error = join_balance(d);
 
-    if (error < 0)
-        return error;
-    ost_minder_init(&d->minder, worker ? &d->worker : NULL, &daemon_log);
-    error = serve_with_stopper(d);
-    ost_minder_fini(&d->minder);
-    if (worker)
-        ost_worker_fini(&d->worker);
+    if (error == 0)
+        error = ost_crew_init(&d->crew, d->conf, d->flags->program, d->servers, d->reactor);
+    return error < 0 ? error : serve_with_stopper(d);
+}
+
+/* A loop that serves nothing has nothing to hurry for. */
+static int make_reactor(struct daemon *d)
+{
+    int error = ostler_reactor_new(&d->reactor, &daemon_log);
+
+    if (error == 0 && ost_conf_has_own(d->conf))
+        error = ostler_reactor_set_busy_poll(d->reactor, d->conf->busy_poll_us);
     return error;
+}
+
+/* Lines of several workers are told apart. */
+static void write_numbered(void *user, int level, const char *line)
+{
+    static const struct ostler_log plain = { .level = OSTLER_LOG_DEBUG };
+    const struct ost_conf *conf = user;
+
+    ostler_log_write(&plain, level, "worker %d: %s", conf->number, line);
+}
+
+static void open_log(const struct ost_conf *conf)
+{
+    daemon_log.level = conf->log_level;
+    daemon_log.write = conf->number > 0 ? write_numbered : NULL;
+    daemon_log.user = (void *)conf;
 }
 
 int ost_daemon_run(const struct ost_conf *conf, const struct ost_flags *flags)
@@ -233,11 +279,9 @@ int ost_daemon_run(const struct ost_conf *conf, const struct ost_flags *flags)
     struct daemon d = { .conf = conf, .flags = flags };
     int error;
 
-    daemon_log.level = conf->log_level;
+    open_log(conf);
     ost_process_prepare(conf, flags->program, &daemon_log);
-    error = ostler_reactor_new(&d.reactor, &daemon_log);
-    if (error == 0)
-        error = ostler_reactor_set_busy_poll(d.reactor, conf->busy_poll_us);
+    error = make_reactor(&d);
     if (error == 0)
         error = bind_all(&d);
     if (error == 0)
@@ -245,6 +289,8 @@ int ost_daemon_run(const struct ost_conf *conf, const struct ost_flags *flags)
     if (error < 0)
         ostler_log_write(&daemon_log, OSTLER_LOG_ERROR, "%s ends: %s", flags->program, ostler_strerror(error));
     free_all(&d);
+    ost_crew_fini(&d.crew);
+    ostler_balance_free(d.balance);
     ostler_reactor_free(d.reactor);
     return error;
 }

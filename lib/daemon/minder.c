@@ -1,4 +1,4 @@
-/* Starts the worker, waits in waitid(2) for its death, and starts it again, at once, or
+/* Starts a worker, waits in waitid(2) for its death, and starts it again, at once, or
  * a little later when it gets nowhere (backoff.c).
  *
  * A worker is the leader of a process group, in which its children are. When it has
@@ -21,7 +21,7 @@
 #include "daemon/now.h"
 #include "daemon/worker.h"
 
-enum { LONG_ENOUGH_MS = 1000, KILL_MS = 700, NO_MORE = -1, PHRASE = 80 };
+enum { LONG_ENOUGH_MS = 1000, NO_MORE = -1, PHRASE = 80 };
 
 /* One worker's, from start to end. */
 struct life {
@@ -136,6 +136,7 @@ static void bury(struct ost_minder *m, const struct life *life)
             r = waitid(P_PGID, (id_t)m->pid, &end, WEXITED);
         while (r == 0 || errno == EINTR);
     }
+    ost_worker_forget(m->worker);
     m->pid = 0;
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
@@ -178,7 +179,7 @@ static long end(struct ost_minder *m, const struct life *life, const char *how)
 
     if (good && is_stopping(m))
         return NO_MORE;
-    ostler_log_write(m->log, OSTLER_LOG_ERROR, "worker %s%s", how, unready ? " before it was ready" : "");
+    ostler_log_write(m->log, OSTLER_LOG_ERROR, "%s %s%s", m->worker->name, how, unready ? " before it was ready" : "");
     m->result = -ECHILD;
     return NO_MORE;
 }
@@ -194,10 +195,10 @@ static long go_on(struct ost_minder *m, const struct life *life)
         return end(m, life, how);
     delay_ms = delay_after(m, life);
     if (delay_ms > 0)
-        ostler_log_write(m->log, OSTLER_LOG_ERROR, "worker %s; started again in %ld.%ld s", how, delay_ms / 1000,
-                         delay_ms % 1000 / 100);
+        ostler_log_write(m->log, OSTLER_LOG_ERROR, "%s %s; started again in %ld.%ld s", m->worker->name, how,
+                         delay_ms / 1000, delay_ms % 1000 / 100);
     else
-        ostler_log_write(m->log, OSTLER_LOG_ERROR, "worker %s; started again", how);
+        ostler_log_write(m->log, OSTLER_LOG_ERROR, "%s %s; started again", m->worker->name, how);
     return delay_ms;
 }
 
@@ -245,14 +246,16 @@ static void *run(void *arg)
 
 int ost_minder_start(struct ost_minder *m)
 {
+    int error = -pthread_create(&m->thread, NULL, run, m);
+
+    m->started = error == 0;
+    return error;
+}
+
+int ost_minder_await_ready(struct ost_minder *m)
+{
     int error;
 
-    if (!m->worker)
-        return 0;
-    error = -pthread_create(&m->thread, NULL, run, m);
-    m->started = error == 0;
-    if (error < 0)
-        return error;
     pthread_mutex_lock(&m->lock);
     while (!m->ready && !m->ended)
         pthread_cond_wait(&m->changed, &m->lock);
@@ -289,13 +292,17 @@ void ost_minder_list(struct ost_minder *m)
 
 void ost_minder_kill(struct ost_minder *m)
 {
-    int64_t limit = ost_now_ms() + KILL_MS;
-
     pthread_mutex_lock(&m->lock);
     if (m->pid) {
-        ostler_log_write(m->log, OSTLER_LOG_ERROR, "worker does not end: killing it");
+        ostler_log_write(m->log, OSTLER_LOG_ERROR, "%s does not end: killing it", m->worker->name);
         kill(-m->pid, SIGKILL);
     }
+    pthread_mutex_unlock(&m->lock);
+}
+
+void ost_minder_await_death(struct ost_minder *m, int64_t limit)
+{
+    pthread_mutex_lock(&m->lock);
     while (m->pid && await_change(m, limit))
         continue;
     pthread_mutex_unlock(&m->lock);

@@ -12,7 +12,7 @@ struct ostler_log;
 struct ost_worker;
 
 struct ost_minder {
-    const struct ost_worker *worker; /* NULL: there is nothing to mind, and all this does nothing */
+    const struct ost_worker *worker;
     const struct ostler_log *log;
     pthread_t thread;
     bool started;               /* the thread */
@@ -29,15 +29,19 @@ struct ost_minder {
 void ost_minder_init(struct ost_minder *minder, const struct ost_worker *worker, const struct ostler_log *log);
 void ost_minder_fini(struct ost_minder *minder);
 
-/* Start the worker and return when it is ready, or is not to be any more. 0, or -errno
- * after the log was told. From now on it is started again whenever it dies. */
+/* Start the worker. From now on it is started again whenever it dies. 0 or -errno. */
 int ost_minder_start(struct ost_minder *minder);
 
-/* Let the worker stop gracefully, at once, or die with all its processes (then wait until
- * it has, for a moment). Thread: any. */
+/* Return when it is ready, or is not to be any more: 0, or -errno after the log was told. */
+int ost_minder_await_ready(struct ost_minder *minder);
+
+/* Let the worker stop gracefully, at once, or die with all its processes. Thread: any. */
 void ost_minder_stop(struct ost_minder *minder);
 void ost_minder_abort(struct ost_minder *minder);
 void ost_minder_kill(struct ost_minder *minder);
+
+/* Wait until there is no worker, or until limit, on the clock of now.h. Thread: any. */
+void ost_minder_await_death(struct ost_minder *minder, int64_t limit);
 
 /* Let the worker log its live requests. Thread: any. */
 void ost_minder_list(struct ost_minder *minder);

@@ -63,6 +63,8 @@ const struct ost_option ost_file_options[] = {
       "that connections have to finish when the daemon stops; 0: none" },
     { "busy_poll_us", OST_OPTION_COUNT, FILE_(busy_poll_us), 0, 1000000, 0, "0",
       "microseconds that the loop looks for requests before it sleeps, while that pays" },
+    { "workers", OST_OPTION_COUNT, FILE_(workers), 0, 64, 0, "0",
+      "processes that share the services; 0: the daemon's own alone" },
     { "services", OST_OPTION_GROUP, FILE_(group), 0, 0, 0, NULL, "a group of services, each with a name" },
     { 0 },
 };

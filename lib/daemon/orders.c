@@ -1,8 +1,9 @@
 /* The orders are one line:
  *
- *    PARENT,TEXT:PORT,PORT:SERVICE=FD,FD:SERVICE=FD
+ *    PARENT,TEXT,NUMBER,FD,FD:PORT,PORT:SERVICE=FD,FD:SERVICE=FD
  *
- * the daemon's process, the descriptor of the configuration (to be closed), the UDP ports
+ * the daemon's process, the descriptor of the configuration (to be closed), the worker's number
+ * (0: it is the only one), the descriptors of its balance (there may be none), the UDP ports
  * of all services of the daemon (there may be none), and the descriptors of the sockets
  * that it has bound for the services that the worker runs.
  * All else the worker has from the daemon's configuration, whose text it reads again:
@@ -18,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <ostler/mixin.h>
+#include <ostler/sys/balance.h>
 
 #include "daemon/ports.h"
 #include "daemon/service.h"
@@ -47,18 +48,33 @@ static void write_service(FILE *out, const struct ostler_server *server)
         fprintf(out, "%c%d", i == 0 ? '=' : ',', fd);
 }
 
-int ost_orders_compose(char **out, const struct ost_conf *conf, struct ostler_server *const *servers, int text_fd)
+static void write_head(FILE *out, const struct ost_duty *duty)
+{
+    int fd;
+
+    fprintf(out, "%ld,%d,%d", (long)getpid(), duty->text_fd, duty->number);
+    for (size_t i = 0; (fd = ostler_balance_fd(duty->balance, i)) >= 0; i++)
+        fprintf(out, ",%d", fd);
+    fprintf(out, ":");
+}
+
+bool ost_duty_has(const struct ost_duty *duty, size_t index)
+{
+    return ost_service_forks(&duty->conf->services[index]) == duty->forking;
+}
+
+int ost_orders_compose(char **out, const struct ost_duty *duty)
 {
     size_t size;
     FILE *stream = open_memstream(out, &size);
 
     if (!stream)
         return -errno;
-    fprintf(stream, "%ld,%d:", (long)getpid(), text_fd);
+    write_head(stream, duty);
     write_ports(stream);
-    for (size_t i = 0; i < conf->count; i++)
-        if (conf->services[i].held)
-            write_service(stream, servers[i]);
+    for (size_t i = 0; i < duty->conf->count; i++)
+        if (ost_duty_has(duty, i))
+            write_service(stream, duty->servers[i]);
     if (fclose(stream) == 0)
         return 0;
     free(*out);
@@ -154,7 +170,7 @@ static int take_service(struct ost_conf *conf, const char **at)
     return take_descriptors(service, at);
 }
 
-/* The parent, and the text, which has been read by now. */
+/* The text has been read by now. */
 static bool take_head(struct ost_conf *conf, const char **at)
 {
     int text_fd;
@@ -163,30 +179,50 @@ static bool take_head(struct ost_conf *conf, const char **at)
     if (conf->parent < 0 || !take(at, ','))
         return false;
     text_fd = take_number(at, STDERR_FILENO + 1, INT_MAX);
-    return text_fd > 0 && close(text_fd) == 0 && take(at, ':');
+    if (text_fd < 0 || !take(at, ','))
+        return false;
+    conf->number = take_number(at, 0, INT_MAX);
+    return conf->number >= 0 && close(text_fd) == 0;
+}
+
+/* ",FD,FD:" */
+static int take_balance(struct ost_conf *conf, const char **at)
+{
+    int fd = 0;
+
+    conf->balance = calloc(count_descriptors(*at), sizeof(*conf->balance));
+    if (!conf->balance)
+        return -ENOMEM;
+    while (fd >= 0 && take(at, ',')) {
+        fd = take_number(at, STDERR_FILENO + 1, INT_MAX);
+        conf->balance[conf->balance_count++] = fd;
+    }
+    return fd >= 0 && take(at, ':') ? 0 : -EINVAL;
 }
 
 static int take_orders(struct ost_conf *conf, const char *at)
 {
-    int error;
+    int error = take_head(conf, &at) ? take_balance(conf, &at) : -EINVAL;
 
-    if (!take_head(conf, &at) || !take_ports(&at))
-        return -EINVAL;
+    if (error == 0 && !take_ports(&at))
+        error = -EINVAL;
+    if (error < 0)
+        return error;
     do
         error = take_service(conf, &at);
     while (error == 0 && take(&at, ':'));
     return error == 0 && *at ? -EINVAL : error;
 }
 
-/* Leave what is not to run here. */
-static void keep_ordered(struct ost_conf *conf)
+/* Leave the services that are held, or those that are not. */
+static void keep(struct ost_conf *conf, bool held)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < conf->count; i++) {
         struct ost_conf_service *service = &conf->services[i];
 
-        if (service->options.mixin == &ostler_forking && !service->held)
+        if (service->held == held)
             conf->services[kept++] = *service;
         else
             ost_service_fini(service);
@@ -196,9 +232,11 @@ static void keep_ordered(struct ost_conf *conf)
 
 int ost_orders_apply(struct ost_conf *conf, const char *orders)
 {
-    int error = take_orders(conf, orders);
+    int error;
 
+    keep(conf, true);
+    error = take_orders(conf, orders);
     if (error == 0)
-        keep_ordered(conf);
+        keep(conf, false);
     return error;
 }

@@ -114,7 +114,6 @@ static void set_handler(struct ost_conf_service *service, const struct ost_mixin
 
     service->options.server_class = handler->server_class;
     service->options.mixin = word->mixin;
-    service->held = word->mixin == &ostler_forking;
     if (!word->is_evented)
         service->options.stream = handler->stream;
     if (word->is_evented && (kinds & OST_KIND_CONNECTIONS))
@@ -171,6 +170,11 @@ int ost_service_read(struct ost_conf_service *service, const config_setting_t *g
     if (error != -ENOMEM)
         read_mixin(service, group, report);
     return error;
+}
+
+bool ost_service_forks(const struct ost_conf_service *service)
+{
+    return service->options.mixin == &ostler_forking;
 }
 
 void ost_service_fini(struct ost_conf_service *service)

@@ -14,6 +14,9 @@
 int ost_service_read(struct ost_conf_service *service, const config_setting_t *group,
                      const struct ostler_service *handlers, struct ost_report *report);
 
+/* Is it one of the mix-in "forking"? */
+bool ost_service_forks(const struct ost_conf_service *service);
+
 void ost_service_fini(struct ost_conf_service *service);
 
 #endif

@@ -10,7 +10,12 @@
  *
  * The times leave the library room to be done first, and to name in the log what
  * does not end. Waiting is sigtimedwait(2), which nobody polls. To end the thread the
- * main one sets a flag and sends it SIGTERM. */
+ * main one sets a flag and sends it SIGTERM.
+ *
+ * A worker that only forks has no such thread: fork(3) would copy its stack, take the locks of
+ * a program with threads and give them back in parent and child, which was a quarter of
+ * what a request costs. Handlers run in children there, so the loop takes the signals; one that is
+ * held nevertheless, by a slot of a server class, is the daemon's to give up on, which has the thread. */
 #include "daemon/stopper.h"
 
 #include <errno.h>
@@ -21,6 +26,7 @@
 #include <time.h>
 
 #include <ostler/log.h>
+#include <ostler/reactor.h>
 
 #include "daemon/now.h"
 
@@ -114,17 +120,27 @@ static int await_end(struct ost_stopper *s, int64_t limit)
     return number;
 }
 
-static int stop(struct ost_stopper *s, int number)
+static void log_stop(const struct ost_stopper *s, int number)
 {
     ostler_log_write(s->log, OSTLER_LOG_INFO, "%sstopping on %s", s->who, name_of(number));
+}
+
+static void log_hurry(const struct ost_stopper *s, int number)
+{
+    ostler_log_write(s->log, OSTLER_LOG_INFO, "%s%s%s: stopping at once", s->who, name_of(number),
+                     s->hurry ? "" : " again");
+}
+
+static int stop(struct ost_stopper *s, int number)
+{
+    log_stop(s, number);
     s->stop(s->user);
     return next_hurry(s, ost_now_ms() + s->stop_timeout_ms + GRACE_MS);
 }
 
 static int stop_at_once(struct ost_stopper *s, int number)
 {
-    ostler_log_write(s->log, OSTLER_LOG_INFO, "%s%s%s: stopping at once", s->who, name_of(number),
-                     s->hurry ? "" : " again");
+    log_hurry(s, number);
     s->abort(s->user);
     return await_end(s, ost_now_ms() + ABORT_MS);
 }
@@ -145,14 +161,82 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* ---- In the loop ---- */
+
+static void begin_stop(struct ost_stopper *s, int number)
+{
+    s->stopping = true;
+    log_stop(s, number);
+    s->stop(s->user);
+}
+
+static void begin_abort(struct ost_stopper *s, int number)
+{
+    s->aborting = true;
+    log_hurry(s, number);
+    s->abort(s->user);
+}
+
+static void on_signal(struct ost_stopper *s, int number)
+{
+    if (s->aborting)
+        return;
+    if (number == s->hurry || (s->stopping && !s->hurry))
+        begin_abort(s, number);
+    else if (!s->stopping)
+        begin_stop(s, number);
+}
+
+static void on_term(void *user)
+{
+    on_signal(user, SIGTERM);
+}
+
+static void on_int(void *user)
+{
+    on_signal(user, SIGINT);
+}
+
+static void on_usr1(void *user)
+{
+    struct ost_stopper *s = user;
+
+    s->list(s->user);
+}
+
+static void leave_loop(struct ost_stopper *s)
+{
+    for (size_t i = 0; i < OST_STOPPER_SIGNALS; i++)
+        ostler_signal_free(s->signals[i]);
+}
+
+static int enter_loop(struct ost_stopper *s)
+{
+    int error = ostler_signal_new(&s->signals[0], s->reactor, SIGTERM, on_term, s);
+
+    if (error == 0)
+        error = ostler_signal_new(&s->signals[1], s->reactor, SIGINT, on_int, s);
+    if (error == 0)
+        error = ostler_signal_new(&s->signals[2], s->reactor, SIGUSR1, on_usr1, s);
+    if (error < 0)
+        leave_loop(s);
+    return error;
+}
+
 int ost_stopper_start(struct ost_stopper *s)
 {
+    if (s->reactor)
+        return enter_loop(s);
     atomic_init(&s->left, false);
     return -pthread_create(&s->thread, NULL, run, s);
 }
 
 void ost_stopper_stop(struct ost_stopper *s)
 {
+    if (s->reactor) {
+        leave_loop(s);
+        return;
+    }
     atomic_store(&s->left, true);
     pthread_kill(s->thread, SIGTERM);
     pthread_join(s->thread, NULL);

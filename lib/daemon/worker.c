@@ -1,10 +1,12 @@
-/* A process that has threads must not fork, so forking services get one without: not a
+/* A process that has threads must not fork, so forking services get one without; and one process
+ * has one reactor, which has one core, so other services may be given to several. Not by a
  * fork of ours, which would be the same mistake, but our program from its beginning. It
  * inherits
  *
  *    the text of the configuration   in a sealed memfd: the file may change meanwhile
  *    the sockets, bound              which stay open here, so that when a worker dies
- *                                    clients wait for the next one
+ *                                    clients wait for the others, or for the next one
+ *    its balance with the others     see lib/server/balance.c
  *    its orders                      see orders.c
  *
  * and nothing else: all our descriptors are close-on-exec, but for those that
@@ -18,55 +20,18 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "daemon/orders.h"
+#include <ostler/sys/balance.h>
 
 extern char **environ;
 
 enum { ARGUMENT = 40 };
 
-static int write_all(int fd, const char *text, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, text, size);
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        if (n > 0) {
-            text += n;
-            size -= (size_t)n;
-        }
-    }
-    return 0;
-}
-
-static int seal(int fd)
-{
-    return fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0 ? -errno : 0;
-}
-
-/* The text without the newline that text.c put behind it. */
-static int keep_text(int *out, const char *text)
-{
-    int fd = memfd_create("configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    int error = fd < 0 ? -errno : write_all(fd, text, strlen(text) - 1);
-
-    if (error == 0)
-        error = seal(fd);
-    if (error == 0)
-        *out = fd;
-    else if (fd >= 0)
-        close(fd);
-    return error;
-}
-
-static int keep_orders(struct ost_worker *w, const struct ost_conf *conf, struct ostler_server *const *servers)
+static int keep_orders(struct ost_worker *w)
 {
     char *orders;
-    int error = ost_orders_compose(&orders, conf, servers, w->text_fd);
+    int error = ost_orders_compose(&orders, &w->duty);
 
     if (error < 0)
         return error;
@@ -75,39 +40,44 @@ static int keep_orders(struct ost_worker *w, const struct ost_conf *conf, struct
     return error;
 }
 
-static size_t count_sockets(const struct ost_conf *conf, struct ostler_server *const *servers)
+/* Note the descriptors of its duty, in fds unless that is NULL. How many they are. */
+static size_t list_descriptors(const struct ost_duty *duty, int *fds)
 {
-    size_t count = 0;
-
-    for (size_t i = 0; i < conf->count; i++)
-        for (size_t k = 0; conf->services[i].held && ostler_server_fd(servers[i], k) >= 0; k++)
-            count++;
-    return count;
-}
-
-static int keep_sockets(struct ost_worker *w, const struct ost_conf *conf, struct ostler_server *const *servers)
-{
+    size_t n = 0;
     int fd;
 
-    w->fds = calloc(count_sockets(conf, servers) + 1, sizeof(*w->fds));
+    if (fds)
+        fds[n] = duty->text_fd;
+    n++;
+    for (size_t i = 0; (fd = ostler_balance_fd(duty->balance, i)) >= 0; i++, n++)
+        if (fds)
+            fds[n] = fd;
+    for (size_t i = 0; i < duty->conf->count; i++)
+        for (size_t k = 0; ost_duty_has(duty, i) && (fd = ostler_server_fd(duty->servers[i], k)) >= 0; k++, n++)
+            if (fds)
+                fds[n] = fd;
+    return n;
+}
+
+static int keep_descriptors(struct ost_worker *w)
+{
+    w->fd_count = list_descriptors(&w->duty, NULL);
+    w->fds = calloc(w->fd_count, sizeof(*w->fds));
     if (!w->fds)
         return -ENOMEM;
-    for (size_t i = 0; i < conf->count; i++)
-        for (size_t k = 0; conf->services[i].held && (fd = ostler_server_fd(servers[i], k)) >= 0; k++)
-            w->fds[w->fd_count++] = fd;
+    list_descriptors(&w->duty, w->fds);
     return 0;
 }
 
-int ost_worker_init(struct ost_worker *out, const char *program, const struct ost_conf *conf,
-                    struct ostler_server *const *servers)
+int ost_worker_init(struct ost_worker *out, const char *program, const struct ost_duty *duty)
 {
-    struct ost_worker w = { .program = program, .text_fd = -1 };
-    int error = keep_sockets(&w, conf, servers);
+    struct ost_worker w = { .program = program, .name = "worker", .duty = *duty };
+    int error = keep_descriptors(&w);
 
+    if (duty->number > 0)
+        snprintf(w.name, sizeof(w.name), "worker %d", duty->number);
     if (error == 0)
-        error = keep_text(&w.text_fd, conf->text);
-    if (error == 0)
-        error = keep_orders(&w, conf, servers);
+        error = keep_orders(&w);
     if (error < 0)
         ost_worker_fini(&w);
     else
@@ -117,19 +87,21 @@ int ost_worker_init(struct ost_worker *out, const char *program, const struct os
 
 void ost_worker_fini(struct ost_worker *w)
 {
-    if (w->text_fd >= 0)
-        close(w->text_fd);
     free(w->orders);
     free(w->fds);
+}
+
+void ost_worker_forget(const struct ost_worker *w)
+{
+    if (w->duty.balance)
+        ostler_balance_forget(w->duty.balance, w->duty.number - 1);
 }
 
 /* A descriptor duplicated onto itself is no longer close-on-exec. */
 static int inherit(posix_spawn_file_actions_t *actions, const struct ost_worker *w, int ready)
 {
-    int error = posix_spawn_file_actions_adddup2(actions, w->text_fd, w->text_fd);
+    int error = posix_spawn_file_actions_adddup2(actions, ready, ready);
 
-    if (error == 0)
-        error = posix_spawn_file_actions_adddup2(actions, ready, ready);
     for (size_t i = 0; i < w->fd_count && error == 0; i++)
         error = posix_spawn_file_actions_adddup2(actions, w->fds[i], w->fds[i]);
     return -error;
@@ -168,7 +140,7 @@ static int execute(pid_t *pid, const struct ost_worker *w, int ready, const posi
     char file[ARGUMENT], ready_flag[ARGUMENT], path[PATH_MAX];
     const char *const argv[] = { w->program, "-c", file, w->orders, ready_flag, NULL };
 
-    snprintf(file, sizeof(file), "/proc/self/fd/%d", w->text_fd);
+    snprintf(file, sizeof(file), "/proc/self/fd/%d", w->duty.text_fd);
     snprintf(ready_flag, sizeof(ready_flag), "--ready-fd=%d", ready);
     return -posix_spawn(pid, find_program(path), actions, attributes, (char *const *)argv, environ);
 }

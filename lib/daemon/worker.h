@@ -1,4 +1,4 @@
-/* A worker: this program executed anew, for the services of the mix-in "forking". */
+/* A worker: this program executed anew, for some of the services. */
 #ifndef OST_DAEMON_WORKER_H
 #define OST_DAEMON_WORKER_H
 
@@ -6,26 +6,31 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "daemon/conf.h"
+#include "daemon/orders.h"
 
 /* The first of these stops it gracefully, the second at once. Two of one kind would not do: they
  * may arrive as one; and the kernel sends the first for each thread of the daemon that dies. */
 enum { OST_WORKER_STOP = SIGTERM, OST_WORKER_HURRY = SIGINT, OST_WORKER_LIST = SIGUSR1 };
 
+enum { OST_WORKER_NAME = 24 };
+
 /* All that it takes to start one, again and again. */
 struct ost_worker {
     const char *program;
-    int text_fd;  /* the configuration as it was read */
+    char name[OST_WORKER_NAME]; /* in the log */
+    struct ost_duty duty;
     char *orders; /* as an argument */
-    int *fds;     /* of the sockets; the servers' */
+    int *fds;     /* that it inherits; others' */
     size_t fd_count;
 };
 
-/* For a conf that has services which are held; servers, one a service, are bound. 0 or -errno. */
-int ost_worker_init(struct ost_worker *worker, const char *program, const struct ost_conf *conf,
-                    struct ostler_server *const *servers);
+/* For its duty, whose descriptors stay open. 0 or -errno. */
+int ost_worker_init(struct ost_worker *worker, const char *program, const struct ost_duty *duty);
 
 void ost_worker_fini(struct ost_worker *worker);
+
+/* It has died: those who share services with it go on without it. */
+void ost_worker_forget(const struct ost_worker *worker);
 
 /* Start one, in a process group of its own, with these signals blocked. When it
  * is ready it writes "ready" and a newline to the pipe of which *ready is the end to be

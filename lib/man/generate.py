@@ -33,6 +33,7 @@ ABOUT = {  # what the one line about a header says; the header's own first sente
     "server": "servers, their classes and options",
     "socket": "the socket object",
     "stream": "connections for straight-line code",
+    "sys/balance": "connections, spread over processes",
     "sys/libevent": "the libevent base of a reactor",
     "sys/mixin": "for authors of mix-ins",
     "version": "the version",

@@ -28,6 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/closing.h"
 #include "base/kinds.h"
 #include "mixin/child.h"
 #include "reactor/timer.h"
@@ -41,6 +42,9 @@ struct forking {
     struct ostler_reactor *reactor;
     struct ost_holder holder;
     struct ost_list children;
+    struct ost_relays relays;
+    struct ost_caught caught;
+    int spare;    /* a descriptor that keeps a place for the next pidfd; -1: it was given up for one */
     bool by_pipe; /* there are no pidfds */
 };
 
@@ -63,13 +67,14 @@ static const struct ost_owner *owner_of(const struct child *c)
 }
 
 /* In a new child: its siblings' pidfds. */
-static void let_go(struct ost_holder *holder, int keep)
+static void let_go(struct ost_holder *holder, struct ost_closing *closing)
 {
     struct forking *f = OST_CONTAINER(holder, struct forking, holder);
     struct ost_list *node, *next;
 
     OST_LIST_EACH(node, next, &f->children)
-        ost_reactor_let_go(OST_CONTAINER(node, struct child, node)->watch.fd, keep);
+        ost_closing_add(closing, OST_CONTAINER(node, struct child, node)->watch.fd);
+    ost_closing_add(closing, f->spare);
 }
 
 static bool has_pidfds(void)
@@ -95,7 +100,10 @@ static int open_forking(void *state, const struct ostler_server_options *options
         return error;
     }
     f->by_pipe = !has_pidfds();
+    f->spare = -1;
     f->reactor = reactor;
+    ost_relays_init(&f->relays, options->stream);
+    ost_caught_init(&f->caught);
     f->holder.let_go = let_go;
     ost_list_append(&reactor->holders, &f->holder.node);
     ost_list_init(&f->children);
@@ -107,13 +115,14 @@ static void free_child(struct child *c)
     ost_list_remove(&c->node);
     c->stream->host = NULL;
     c->stream->child = 0;
-    c->stream->request.relay = NULL;
+    c->stream->relay = NULL;
+    c->stream->request.in_child = false;
     ost_watch_fini(&c->watch);
     if (c->watch.fd >= 0)
         close(c->watch.fd);
     if (c->by_pipe)
         ost_timer_fini(&c->look, owner_of(c)->reactor);
-    ost_relay_close(c->relay, owner_of(c));
+    ost_relay_close(c->relay);
     free(c);
 }
 
@@ -143,7 +152,7 @@ static int exited(struct child *c, int status)
     struct ostler_request *r = &c->stream->request;
     char peer[OSTLER_ADDRESS_TEXT] = "?";
 
-    ostler_address_text(r->peer, peer, sizeof(peer));
+    ostler_address_text(ost_request_peer(r), peer, sizeof(peer));
     ostler_log_write(ostler_server_log(owner_of(c)->server), OSTLER_LOG_WARNING,
                      "%s: %s: its child exited with status %d before the handler had returned",
                      owner_of(c)->options.name, peer, status);
@@ -159,10 +168,10 @@ static int died(struct child *c, const siginfo_t *how)
 
     if (how->si_pid != 0 && how->si_code == CLD_EXITED && !c->killed)
         return exited(c, how->si_status);
-    r->death = how->si_pid == 0 ? OST_LOST : OST_KILLED;
-    r->death_status = (unsigned char)how->si_status; /* the signal */
+    c->stream->death = how->si_pid == 0 ? OST_LOST : OST_KILLED;
+    c->stream->death_status = (unsigned char)how->si_status; /* the signal */
     if (c->killed)
-        r->io_error = error;
+        r->io_error = ost_error16(error);
     ost_request_fail(c->stream, error);
     return error;
 }
@@ -187,7 +196,7 @@ static void bury(struct child *c, const siginfo_t *how)
 /* A pipe's end comes somewhat before the child's; and its handler may have closed it. */
 static void look_later(struct child *c)
 {
-    struct ostler_reactor *reactor = c->watch.reactor;
+    struct ostler_reactor *reactor = owner_of(c)->reactor;
 
     ost_watch_set(&c->watch, 0);
     ost_timer_set(&c->look, reactor, ost_reactor_refresh(reactor) + LOOK_MS);
@@ -207,7 +216,7 @@ static void on_look(struct ost_timer *timer)
 static void on_ended(struct ost_watch *watch, unsigned what)
 {
     struct child *c = OST_CONTAINER(watch, struct child, watch);
-    struct ostler_reactor *reactor = watch->reactor;
+    struct ostler_reactor *reactor = owner_of(c)->reactor;
     siginfo_t how;
 
     (void)what;
@@ -218,55 +227,88 @@ static void on_ended(struct ost_watch *watch, unsigned what)
     ost_reactor_settle(reactor);
 }
 
+static bool lacks_place(int error)
+{
+    return error == EMFILE || error == ENFILE;
+}
+
+/* The pidfd of process pid, in the place that was kept for it if there is no other. */
+static int open_pidfd(struct forking *f, pid_t pid)
+{
+    int fd = pidfd_open(pid, 0);
+
+    if (fd >= 0 || f->spare < 0 || !lacks_place(errno))
+        return fd;
+    close(f->spare);
+    f->spare = -1;
+    return pidfd_open(pid, 0);
+}
+
 /* Watch process pid. 0 or -errno; -ESRCH: it has ended, and SIGCHLD is ignored (-EINVAL, of
  * some kernels, if it ends just then). */
-static int watch(struct child *c, pid_t pid)
+static int watch(struct forking *f, struct child *c, pid_t pid)
 {
-    int fd = c->by_pipe ? c->pipe : pidfd_open(pid, 0);
+    int fd = c->by_pipe ? c->pipe : open_pidfd(f, pid);
 
     c->pid = c->stream->child = pid;
     if (fd < 0)
         return errno == EINVAL ? -ESRCH : -errno;
-    ost_watch_init(&c->watch, c->watch.reactor, fd, on_ended);
-    ost_relay_hide(c->relay, owner_of(c));
+    ost_watch_init(&c->watch, owner_of(c)->reactor, fd, on_ended);
+    ost_relay_hide(c->relay);
     return ost_watch_set(&c->watch, OST_READ);
 }
 
-/* Before there is a child: the place for its pidfd, in ends[1]; or the pipe. */
-static int prepare(const struct child *c, int ends[2])
+/* Before there is a child: the place for its pidfd; or the pipe. */
+static int prepare(struct forking *f, int ends[2])
 {
-    if (c->by_pipe)
+    ends[0] = ends[1] = -1;
+    if (f->by_pipe)
         return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0;
-    ends[0] = -1;
-    ends[1] = fcntl(c->stream->request.watch.fd, F_DUPFD_CLOEXEC, 0);
-    return ends[1] < 0 ? -errno : 0;
+    if (f->spare < 0)
+        f->spare = fcntl(f->reactor->wake_fd, F_DUPFD_CLOEXEC, 0);
+    return f->spare < 0 ? -errno : 0;
 }
 
 /* The child keeps its end of the pipe until it ends. */
-static noreturn void run_child(const struct child *c, const int ends[2], const sigset_t *mask)
+static noreturn void run_child(const struct forking *f, const struct child *c, int pipe, const sigset_t *mask)
 {
-    close(ends[c->by_pipe ? 0 : 1]);
-    ost_child_run(c->stream, mask);
+    if (pipe >= 0)
+        close(pipe);
+    ost_child_run(c->stream, &f->caught, mask);
+}
+
+/* fork(3), with nothing caught in the child before it has come to run_child(). */
+static pid_t fork_unseen(const struct forking *f, const struct child *c, int pipe)
+{
+    sigset_t all, before;
+    pid_t pid;
+
+    if (f->caught.any) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+    }
+    pid = fork();
+    pid = pid < 0 ? -errno : pid;
+    if (pid == 0)
+        run_child(f, c, pipe, &before);
+    if (f->caught.any)
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return pid;
 }
 
 /* The process, or -errno. */
-static pid_t fork_child(struct child *c)
+static pid_t fork_child(struct forking *f, struct child *c)
 {
-    sigset_t all, before;
-    int ends[2], error = prepare(c, ends);
+    int ends[2], error = prepare(f, ends);
     pid_t pid;
 
     if (error < 0)
         return error;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid = fork();
-    pid = pid < 0 ? -errno : pid;
-    if (pid == 0)
-        run_child(c, ends, &before);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    close(ends[1]);
-    if (pid < 0 && c->by_pipe)
+    ost_caught_look(&f->caught, f->reactor);
+    pid = fork_unseen(f, c, ends[0]);
+    if (f->by_pipe)
+        close(ends[1]);
+    if (f->by_pipe && pid < 0)
         close(ends[0]);
     c->pipe = ends[0];
     return pid;
@@ -283,13 +325,13 @@ static void end_at_once(pid_t pid)
 }
 
 /* What can fail. */
-static int open_child(struct child *c, const struct forking *f, const struct ost_owner *owner)
+static int open_child(struct child *c, struct forking *f)
 {
     int error = f->by_pipe ? ost_timer_init(&c->look, f->reactor, on_look) : 0;
 
     if (error < 0)
         return error;
-    error = ost_relay_open(&c->relay, owner);
+    error = ost_relay_open(&c->relay, &f->relays);
     if (error < 0 && f->by_pipe)
         ost_timer_fini(&c->look, f->reactor);
     c->by_pipe = f->by_pipe;
@@ -299,7 +341,7 @@ static int open_child(struct child *c, const struct forking *f, const struct ost
 static int new_child(struct child **out, struct forking *f, struct ost_stream *s)
 {
     struct child *c = calloc(1, sizeof(*c));
-    int error = c ? open_child(c, f, s->request.owner) : -ENOMEM;
+    int error = c ? open_child(c, f) : -ENOMEM;
 
     if (error < 0) {
         free(c);
@@ -307,7 +349,8 @@ static int new_child(struct child **out, struct forking *f, struct ost_stream *s
     }
     c->stream = s;
     s->host = c;
-    s->request.relay = c->relay;
+    s->relay = c->relay;
+    s->request.in_child = true;
     ost_watch_init(&c->watch, f->reactor, -1, NULL);
     ost_list_append(&f->children, &c->node);
     *out = c;
@@ -316,14 +359,15 @@ static int new_child(struct child **out, struct forking *f, struct ost_stream *s
 
 static int process(void *state, struct ostler_request *request)
 {
+    struct forking *f = state;
     struct child *c;
-    int error = new_child(&c, state, OST_CONTAINER(request, struct ost_stream, request));
+    int error = new_child(&c, f, OST_CONTAINER(request, struct ost_stream, request));
     pid_t pid;
 
     if (error < 0)
         return error;
-    pid = fork_child(c);
-    error = pid < 0 ? pid : watch(c, pid);
+    pid = fork_child(f, c);
+    error = pid < 0 ? pid : watch(f, c, pid);
     if (error == -ESRCH) {
         bury(c, &(siginfo_t){ 0 });
         return 0;
@@ -332,7 +376,7 @@ static int process(void *state, struct ostler_request *request)
         end_at_once(pid);
     if (error < 0) {
         free_child(c);
-        request->death = OST_UNBORN;
+        OST_CONTAINER(request, struct ost_stream, request)->death = OST_UNBORN;
     }
     return error;
 }
@@ -381,6 +425,10 @@ static void close_forking(void *state)
 
     while ((node = ost_list_take(&f->children)))
         await(OST_CONTAINER(node, struct child, node), until);
+    ost_relays_fini(&f->relays);
+    ost_caught_fini(&f->caught);
+    if (f->spare >= 0)
+        close(f->spare);
     ost_list_remove(&f->holder.node);
     ost_kinds_leave(OST_CHILDREN);
 }

@@ -1,5 +1,5 @@
-/* A name is the number of a slot (low half) and that slot's generation (high half,
- * never 0). Free slots form a chain through their next member. */
+/* A name is the number of a slot, counted from 1 (low half), and that slot's generation (high half).
+ * Free slots form a chain through their next member. */
 #include "reactor/names.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@ static const uint32_t no_slot = UINT32_MAX;
 
 static struct ost_slot *find(const struct ostler_reactor *r, uint64_t name)
 {
-    uint32_t index = (uint32_t)name;
+    uint32_t index = (uint32_t)name - 1;
 
     if (index >= r->slot_count || r->slots[index].generation != name >> 32 || !r->slots[index].object)
         return NULL;
@@ -33,7 +33,7 @@ static int grow(struct ostler_reactor *r)
     return 0;
 }
 
-uint64_t ost_name_add(struct ostler_reactor *r, void *object)
+uint32_t ost_name_add(struct ostler_reactor *r, void *object)
 {
     struct ost_slot *slot;
     uint32_t index;
@@ -44,8 +44,13 @@ uint64_t ost_name_add(struct ostler_reactor *r, void *object)
     slot = &r->slots[index];
     r->free_slot = slot->next;
     slot->object = object;
-    slot->generation = slot->generation == UINT32_MAX ? 1 : slot->generation + 1;
-    return (uint64_t)slot->generation << 32 | index;
+    slot->generation++;
+    return index + 1;
+}
+
+uint64_t ost_name_of(const struct ostler_reactor *r, uint32_t own)
+{
+    return own ? (uint64_t)r->slots[own - 1].generation << 32 | own : 0;
 }
 
 void *ost_name_find(const struct ostler_reactor *r, uint64_t name)
@@ -55,13 +60,11 @@ void *ost_name_find(const struct ostler_reactor *r, uint64_t name)
     return slot ? slot->object : NULL;
 }
 
-void ost_name_remove(struct ostler_reactor *r, uint64_t name)
+void ost_name_remove(struct ostler_reactor *r, uint32_t own)
 {
-    struct ost_slot *slot = find(r, name);
+    struct ost_slot *slot = &r->slots[own - 1];
 
-    if (!slot)
-        return;
     slot->object = NULL;
     slot->next = r->free_slot;
-    r->free_slot = (uint32_t)name;
+    r->free_slot = own - 1;
 }

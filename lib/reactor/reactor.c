@@ -13,19 +13,16 @@
 #include <unistd.h>
 
 #include <event2/event.h>
+#include <event2/event_struct.h>
 
 #include <ostler/sys/libevent.h>
 
+#include "base/closing.h"
 #include "reactor/alternate.h"
 
 enum { BASE_DESCRIPTORS = 4 }; /* epoll's, a pair for signals, and one for post.c */
 
-static _Thread_local __attribute__((tls_model("initial-exec"))) struct ostler_reactor *running;
-
-struct ostler_reactor *ost_reactor_running(void)
-{
-    return running;
-}
+_Thread_local __attribute__((tls_model("initial-exec"))) struct ostler_reactor *ost_running;
 
 /* Are there the descriptors that a base needs? Without them libevent does not fail: it
  * ends the process (evsig_init_ calls event_err). Between this look and libevent's use
@@ -53,8 +50,10 @@ static struct event_base *new_base(void)
 
     if (!config)
         return NULL;
-    /* IGNORE_ENV: EVENT_EPOLL_USE_CHANGELIST would break duplicated descriptors. */
-    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV) == 0)
+    /* Its events are in our structs, see struct ost_watch. IGNORE_ENV: EVENT_EPOLL_USE_CHANGELIST would
+     * break duplicated descriptors. */
+    if (event_get_struct_event_size() <= sizeof(struct event) &&
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV) == 0)
         base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
@@ -171,7 +170,7 @@ void ost_reactor_main(struct ostler_reactor *r, struct ost_job *job)
     enqueue(&r->main, job);
 }
 
-void ost_reactor_settle(struct ostler_reactor *r)
+void ost_reactor_run_soon(struct ostler_reactor *r)
 {
     if (r->settling)
         return; /* the caller further out will come to it */
@@ -188,25 +187,22 @@ void ost_reactor_descriptor_freed(struct ostler_reactor *r)
         ost_list_append(&r->soon, node);
 }
 
-void ost_reactor_let_go(int fd, int keep)
-{
-    if (fd >= 0 && fd != keep)
-        close(fd);
-}
-
 void ost_reactor_disown(struct ostler_reactor *r, int keep)
 {
     struct ost_list *node, *next;
+    struct ost_closing closing;
 
+    ost_closing_init(&closing, keep);
     OST_LIST_EACH(node, next, &r->holders) {
         struct ost_holder *holder = OST_CONTAINER(node, struct ost_holder, node);
 
-        holder->let_go(holder, keep);
+        holder->let_go(holder, &closing);
     }
-    close(r->wake_fd);
+    ost_closing_add(&closing, r->wake_fd);
+    ost_closing_end(&closing);
     r->wake_fd = -1;
     atomic_store(&r->thread, 0); /* no thread's */
-    running = NULL;
+    ost_running = NULL;
 }
 
 bool ost_reactor_is_disowned(const struct ostler_reactor *r)
@@ -305,20 +301,20 @@ void ost_reactor_adopt(struct ostler_reactor *r)
 
 int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), void *arg)
 {
-    struct ostler_reactor *outer = running;
+    struct ostler_reactor *outer = ost_running;
     int error;
 
     if (r->running)
         return -EBUSY;
     ost_reactor_adopt(r);
     r->running = true;
-    running = r;
+    ost_running = r;
     ost_alternate_enter(r);
     error = run_loop(r, done, arg);
     ost_alternate_leave(r);
     error = error < 0 ? error : r->result;
     r->running = false;
-    running = outer;
+    ost_running = outer;
     r->result = 0;
     if (r->stop_heeded > OST_RUN) /* a stop ends one run; one not yet seen ends the next */
         atomic_store(&r->stop_asked, OST_RUN);

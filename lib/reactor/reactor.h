@@ -24,6 +24,7 @@
 struct event;
 struct event_base;
 struct ost_alternate;
+struct ost_closing;
 struct ost_hold;
 struct ost_timer;
 
@@ -42,7 +43,7 @@ struct ost_stoppable {
 /* Something with descriptors that a child process, which inherits them, must not keep. */
 struct ost_holder {
     struct ost_list node;
-    void (*let_go)(struct ost_holder *holder, int keep); /* in the child: ost_reactor_let_go() of each */
+    void (*let_go)(struct ost_holder *holder, struct ost_closing *closing); /* in the child: add each */
 };
 
 /* One name's place, see reactor/names.h. */
@@ -90,7 +91,8 @@ struct ostler_reactor {
     struct ost_list posted; /* struct ost_job, under posted_lock */
 
     struct ost_timer **heap; /* heap[1] is the first to fire */
-    size_t heap_count, timers, heap_capacity;
+    uint32_t heap_count;
+    size_t timers, heap_capacity;
     struct event *alarm;
     uint64_t alarm_due; /* when alarm fires; OST_NEVER: it is not set */
 
@@ -104,7 +106,12 @@ struct ostler_reactor {
 };
 
 /* The reactor that the calling thread runs just now, or NULL. */
-struct ostler_reactor *ost_reactor_running(void);
+extern _Thread_local __attribute__((tls_model("initial-exec"), visibility("hidden"))) struct ostler_reactor *ost_running;
+
+static inline struct ostler_reactor *ost_reactor_running(void)
+{
+    return ost_running;
+}
 
 /* Let libevent wait, unless flags are EVLOOP_NONBLOCK, and run what is ready. As event_base_loop(). */
 int ost_reactor_loop(struct ostler_reactor *reactor, int flags);
@@ -128,12 +135,24 @@ static inline uint64_t ost_reactor_now(struct ostler_reactor *reactor)
     return reactor->now ? reactor->now : ost_reactor_refresh(reactor);
 }
 
+/* As ostler_reactor_is_current(). */
+static inline bool ost_reactor_is_ours(const struct ostler_reactor *reactor)
+{
+    return ost_running == reactor || ostler_reactor_is_current(reactor);
+}
+
 /* Queue a job; one that is queued already stays where it is. */
 void ost_reactor_soon(struct ostler_reactor *reactor, struct ost_job *job);
 void ost_reactor_main(struct ostler_reactor *reactor, struct ost_job *job);
 
 /* Run the soon jobs. Called when a callback is over. */
-void ost_reactor_settle(struct ostler_reactor *reactor);
+void ost_reactor_run_soon(struct ostler_reactor *reactor);
+
+static inline void ost_reactor_settle(struct ostler_reactor *reactor)
+{
+    if (!ost_list_is_empty(&reactor->soon))
+        ost_reactor_run_soon(reactor);
+}
 
 /* One of our descriptors was closed: let those that lacked one try again. */
 void ost_reactor_descriptor_freed(struct ostler_reactor *reactor);
@@ -152,7 +171,6 @@ int ost_reactor_post_release(struct ostler_reactor *reactor, void (*function)(vo
 /* In a child process, which has one thread: the reactor is the parent's. Close the
  * descriptors of all that is on it, but for keep. */
 void ost_reactor_disown(struct ostler_reactor *reactor, int keep);
-void ost_reactor_let_go(int fd, int keep); /* one of them, or -1 */
 bool ost_reactor_is_disowned(const struct ostler_reactor *reactor);
 
 /* End the wait of the current or the next turn. Thread: any. */

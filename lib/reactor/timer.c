@@ -1,3 +1,5 @@
+/* Keys are the low half of the clock, which goes round in 49 days: they are compared by their
+ * distance. So none is more than HORIZON ahead: what is due later is looked at then. */
 #include "reactor/timer.h"
 
 #include <errno.h>
@@ -7,16 +9,30 @@
 
 #include "reactor/hold.h"
 
-static void place(struct ostler_reactor *r, struct ost_timer *t, size_t index)
+enum { HORIZON = 1 << 30 };
+
+/* Is a's key earlier than b's? */
+static bool is_earlier(const struct ost_timer *a, const struct ost_timer *b)
+{
+    return (int32_t)(a->key - b->key) < 0;
+}
+
+/* The key's time, which is near now. */
+static uint64_t time_of(const struct ost_timer *t, uint64_t now)
+{
+    return now + (uint64_t)(int64_t)(int32_t)(t->key - (uint32_t)now);
+}
+
+static void place(struct ostler_reactor *r, struct ost_timer *t, uint32_t index)
 {
     r->heap[index] = t;
     t->index = index;
 }
 
 /* Find t's place from index towards the top. */
-static void sift_up(struct ostler_reactor *r, struct ost_timer *t, size_t index)
+static void sift_up(struct ostler_reactor *r, struct ost_timer *t, uint32_t index)
 {
-    while (index > 1 && r->heap[index / 2]->key > t->key) {
+    while (index > 1 && is_earlier(t, r->heap[index / 2])) {
         place(r, r->heap[index / 2], index);
         index /= 2;
     }
@@ -24,14 +40,14 @@ static void sift_up(struct ostler_reactor *r, struct ost_timer *t, size_t index)
 }
 
 /* Find t's place from index towards the leaves. */
-static void sift_down(struct ostler_reactor *r, struct ost_timer *t, size_t index)
+static void sift_down(struct ostler_reactor *r, struct ost_timer *t, uint32_t index)
 {
-    size_t child;
+    uint32_t child;
 
     while ((child = index * 2) <= r->heap_count) {
-        if (child < r->heap_count && r->heap[child + 1]->key < r->heap[child]->key)
+        if (child < r->heap_count && is_earlier(r->heap[child + 1], r->heap[child]))
             child++;
-        if (t->key <= r->heap[child]->key)
+        if (!is_earlier(r->heap[child], t))
             break;
         place(r, r->heap[child], index);
         index = child;
@@ -39,21 +55,21 @@ static void sift_down(struct ostler_reactor *r, struct ost_timer *t, size_t inde
     place(r, t, index);
 }
 
-static void insert(struct ostler_reactor *r, struct ost_timer *t)
+static void insert(struct ostler_reactor *r, struct ost_timer *t, uint64_t now)
 {
-    t->key = t->due;
+    t->key = (uint32_t)(t->due > now + HORIZON ? now + HORIZON : t->due);
     sift_up(r, t, ++r->heap_count);
 }
 
 static void take_out(struct ostler_reactor *r, struct ost_timer *t)
 {
     struct ost_timer *last = r->heap[r->heap_count--];
-    size_t index = t->index;
+    uint32_t index = t->index;
 
     t->index = 0;
     if (last == t)
         return;
-    if (index > 1 && r->heap[index / 2]->key > last->key)
+    if (index > 1 && is_earlier(last, r->heap[index / 2]))
         sift_up(r, last, index);
     else
         sift_down(r, last, index);
@@ -62,7 +78,7 @@ static void take_out(struct ostler_reactor *r, struct ost_timer *t)
 /* See that the alarm goes off no later than the first timer. */
 static void arm(struct ostler_reactor *r)
 {
-    uint64_t due = r->heap_count ? r->heap[1]->key : OST_NEVER;
+    uint64_t due = r->heap_count ? time_of(r->heap[1], ost_reactor_now(r)) : OST_NEVER;
     int ms;
     struct timeval tv;
 
@@ -85,13 +101,13 @@ static void on_alarm(evutil_socket_t fd, short what, void *arg)
     (void)what;
     r->activity++;
     r->alarm_due = OST_NEVER;
-    for (size_t n = r->heap_count; n > 0 && r->heap_count > 0 && r->heap[1]->key <= now; n--) {
+    for (size_t n = r->heap_count; n > 0 && r->heap_count > 0 && time_of(r->heap[1], now) <= now; n--) {
         struct ost_timer *t = r->heap[1];
 
         take_out(r, t);
         if (t->due > now) {
             if (t->due != OST_NEVER)
-                insert(r, t);
+                insert(r, t, now);
             continue;
         }
         t->due = OST_NEVER;
@@ -156,12 +172,14 @@ void ost_timer_fini(struct ost_timer *t, struct ostler_reactor *r)
 
 void ost_timer_set(struct ost_timer *t, struct ostler_reactor *r, uint64_t due)
 {
+    uint64_t now = ost_reactor_now(r);
+
     t->due = due;
-    if (due == OST_NEVER || (t->index && t->key <= due))
+    if (due == OST_NEVER || (t->index && time_of(t, now) <= due))
         return;
     if (t->index)
         take_out(r, t);
-    insert(r, t);
+    insert(r, t, now);
     arm(r);
 }
 

@@ -1,7 +1,7 @@
 /* Timers: a binary heap over one libevent timer, made for time-outs that are
  * nearly always pushed back before they fire. Pushing one back, or clearing it,
  * only writes down the new time; the heap is put right when the old one comes.
- * A timer is 32 bytes in its owner's struct (a libevent event: 128).
+ * A timer is 24 bytes in its owner's struct (a libevent event: 128).
  * Resolution: a millisecond, late by up to the kernel's tick. Thread: the reactor's. */
 #ifndef OST_REACTOR_TIMER_H
 #define OST_REACTOR_TIMER_H
@@ -10,9 +10,9 @@
 
 struct ost_timer {
     uint64_t due; /* when it is to fire; OST_NEVER: not at all */
-    uint64_t key; /* its place in the heap: never later than due */
     void (*fire)(struct ost_timer *timer);
-    size_t index; /* in the heap; 0: not in it */
+    uint32_t key;   /* its place in the heap: never later than due; the clock's low half, see timer.c */
+    uint32_t index; /* in the heap; 0: not in it */
 };
 
 /* Reserve a place; -ENOMEM. After it the timer's other functions cannot fail. */

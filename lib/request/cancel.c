@@ -3,7 +3,14 @@
 #include <stdlib.h>
 
 #include "reactor/names.h"
-#include "request/request.h"
+#include "request/stream.h"
+
+static uint64_t name_of(const struct ostler_request *r)
+{
+    if (r->owner->options.stream && !r->is_conn)
+        return OST_CONTAINER(r, const struct ost_stream, request)->id;
+    return r->discarding ? 0 : ost_name_of(r->owner->reactor, r->name);
+}
 
 /* An evented connection, of which there may be very many, gets a name when it is first asked for. */
 struct ostler_request_ref ostler_request_id(struct ostler_request *r)
@@ -12,7 +19,7 @@ struct ostler_request_ref ostler_request_id(struct ostler_request *r)
         return (struct ostler_request_ref){ NULL, 0 };
     if (r->is_conn && !r->name && r->reason == OSTLER_CLOSE_NONE)
         r->name = ost_name_add(r->owner->reactor, r);
-    return (struct ostler_request_ref){ r->owner->reactor, r->name };
+    return (struct ostler_request_ref){ r->owner->reactor, name_of(r) };
 }
 
 static void cancel(void *arg)

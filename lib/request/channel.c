@@ -38,7 +38,7 @@ static ssize_t report(struct ost_stream *s, ssize_t result)
     if (atomic_load(&s->request.cancelled))
         result = -ECANCELED;
     if (result < 0)
-        s->request.io_error = (int)result;
+        s->request.io_error = ost_error16((int)result);
     return result;
 }
 

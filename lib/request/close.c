@@ -13,6 +13,7 @@
 
 #include "net/socket.h"
 #include "reactor/names.h"
+#include "request/conn.h"
 #include "request/stall.h"
 #include "request/stream.h"
 
@@ -25,10 +26,16 @@ static void log_close(const struct ostler_request *r)
 
     if (!owner->reactor->log || owner->reactor->log->level < OSTLER_LOG_DEBUG)
         return;
-    ostler_address_text(r->peer, peer, sizeof(peer));
+    ostler_address_text(ost_request_peer(r), peer, sizeof(peer));
     ostler_log_write(owner->reactor->log, OSTLER_LOG_DEBUG, "%s: %s: closed: %s, %llu bytes in, %llu out",
                owner->options.name, peer, ostler_close_reason_text((enum ostler_close_reason)r->reason),
                (unsigned long long)r->bytes_in, (unsigned long long)r->bytes_out);
+}
+
+/* Was it SHUT_RD, as a thread's is when the server stops? */
+static bool is_shut(const struct ostler_request *r)
+{
+    return !r->is_conn && OST_CONTAINER(r, const struct ost_stream, request)->shut_read;
 }
 
 static void shut_down(struct ostler_request *r)
@@ -37,7 +44,7 @@ static void shut_down(struct ostler_request *r)
 
     ost_stall_begin(&hold, r->owner, r);
     ost_request_class(r)->shutdown_request(r->owner->server, r);
-    ost_stall_end(r->owner, r->peer, "shutdown_request");
+    ost_stall_end(r->owner, r, "shutdown_request");
 }
 
 static void close_descriptor(struct ostler_request *r)
@@ -46,7 +53,7 @@ static void close_descriptor(struct ostler_request *r)
 
     ost_stall_begin(&hold, r->owner, r);
     ost_request_class(r)->close_request(r->owner->server, r);
-    ost_stall_end(r->owner, r->peer, "close_request");
+    ost_stall_end(r->owner, r, "close_request");
 }
 
 /* close(2) and free. */
@@ -79,13 +86,13 @@ static void await_output(struct ostler_request *r)
     struct ost_owner *owner = r->owner;
     uint64_t now = ost_reactor_refresh(owner->reactor);
 
-    if (now < r->linger_end && ost_socket_has_unsent(r->watch.fd)) {
+    if ((int32_t)(r->linger_end - (uint32_t)now) > 0 && ost_socket_has_unsent(r->watch.fd)) {
         ost_timer_set(&r->timer, owner->reactor, now + LOOK_MS);
         return;
     }
     /* Unread, it would make close(2) a reset. */
     recv(r->watch.fd, owner->reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT);
-    if (r->shut_read)
+    if (is_shut(r))
         shut_down(r);
     release(r);
 }
@@ -98,7 +105,7 @@ static void on_discard_timer(struct ost_timer *timer)
 static void on_discard(struct ost_watch *watch, unsigned what)
 {
     struct ostler_request *r = OST_CONTAINER(watch, struct ostler_request, watch);
-    struct ostler_reactor *reactor = watch->reactor;
+    struct ostler_reactor *reactor = r->owner->reactor;
     ssize_t n = recv(watch->fd, reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT);
 
     (void)what;
@@ -159,16 +166,19 @@ static void linger(struct ostler_request *r)
 static void discard(struct ostler_request *r)
 {
     struct ostler_reactor *reactor = r->owner->reactor;
+    uint64_t end;
 
     linger(r);
-    r->linger_end = ost_reactor_refresh(reactor) + OST_LINGER_MS;
+    end = ost_reactor_refresh(reactor) + OST_LINGER_MS;
+    r->linger_end = (uint32_t)end;
+    r->discarded = 0;
     r->watch.ready = on_discard;
     r->timer.fire = on_discard_timer;
-    if (r->shut_read) {
+    if (is_shut(r)) {
         await_output(r);
         return;
     }
-    ost_timer_set(&r->timer, reactor, r->linger_end);
+    ost_timer_set(&r->timer, reactor, end);
     if (r->owner->stopping)
         ost_request_close_sooner(r);
     if (ost_watch_set(&r->watch, OST_READ) < 0)
@@ -183,13 +193,22 @@ static void end(struct ostler_request *r)
     r->closing = true;
     if (r->name)
         ost_name_remove(owner->reactor, r->name);
+    r->name = 0;
     log_close(r);
-    if (!r->is_conn)
+    if (r->is_conn)
+        ost_conn_fini(OST_CONTAINER(r, struct ost_conn, request));
+    else
         ost_stream_fini(OST_CONTAINER(r, struct ost_stream, request));
     if (r->counted) {
         r->counted = false;
         owner->ended(owner);
     }
+}
+
+/* Was shutdown_request called in the child? */
+static bool was_shut_down(const struct ostler_request *r)
+{
+    return !r->is_conn && OST_CONTAINER(r, const struct ost_stream, request)->shut_down;
 }
 
 void ost_request_close(struct ostler_request *r)
@@ -198,7 +217,7 @@ void ost_request_close(struct ostler_request *r)
 
     end(r);
     /* Before a reset it would look like an orderly end. */
-    if (!r->reset && !r->shut_down && (at_once || !r->shut_read))
+    if (!r->reset && !was_shut_down(r) && (at_once || !is_shut(r)))
         shut_down(r);
     if (at_once || atomic_load(&r->cancelled))
         release(r);

@@ -6,43 +6,112 @@
 
 #include "request/stall.h"
 
-static void settle(struct ost_job *job);
-static void on_timer(struct ost_timer *timer);
-
-static struct ostler_reactor *reactor_of(const struct ost_conn *c)
+static void on_silent(struct ost_timer *timer)
 {
-    return c->request.owner->reactor;
+    struct ost_conn *c = OST_CONTAINER(timer, struct ost_conn, request.timer);
+
+    ost_conn_fail(c, c->connecting ? OSTLER_CLOSE_CONNECT : OSTLER_CLOSE_TIMEOUT, -ETIMEDOUT);
 }
 
-static void set_limits(struct ost_conn *c, const struct ostler_server_options *options)
+static void on_deadline(struct ost_timer *timer)
 {
-    uint64_t now = ost_reactor_refresh(reactor_of(c));
+    ost_conn_fail(OST_CONTAINER(timer, struct ost_conn_own, deadline)->conn, OSTLER_CLOSE_DEADLINE, -ETIMEDOUT);
+}
 
-    c->progress = now;
-    c->alarm = OST_NEVER;
-    c->deadline = ost_clock_after(now, options->deadline_ms);
-    c->timeout_ms = options->timeout_ms;
-    c->high = options->output_high;
-    c->low = options->output_low;
+static void on_alarm(struct ost_timer *timer)
+{
+    struct ost_conn *c = OST_CONTAINER(timer, struct ost_conn_own, alarm)->conn;
+    int error = 0;
+
+    if (ost_conn_handler(c)->on_timeout && !c->closing)
+        error = ost_conn_call(c, ost_conn_handler(c)->on_timeout, "on_timeout");
+    if (error < 0)
+        ost_conn_handler_failed(c, error);
+}
+
+static int init_timers(struct ost_conn_own *own, struct ostler_reactor *reactor)
+{
+    if (ost_timer_init(&own->alarm, reactor, on_alarm) < 0)
+        return -ENOMEM;
+    if (ost_timer_init(&own->deadline, reactor, on_deadline) == 0)
+        return 0;
+    ost_timer_fini(&own->alarm, reactor);
+    return -ENOMEM;
+}
+
+struct ost_conn_own *ost_conn_own(struct ost_conn *c)
+{
+    const struct ostler_server_options *options = &c->request.owner->options;
+    struct ost_conn_own *own = c->own ? c->own : calloc(1, sizeof(*own));
+
+    if (c->own || !own)
+        return own;
+    if (init_timers(own, ost_conn_reactor(c)) < 0) {
+        free(own);
+        return NULL;
+    }
+    own->conn = c;
+    own->handler = options->conn;
+    own->timeout_ms = options->timeout_ms;
+    own->high = options->output_high;
+    own->low = options->output_low;
+    return c->own = own;
+}
+
+void ost_conn_fini(struct ost_conn *c)
+{
+    struct ost_conn_own *own = c->own;
+
+    if (!own)
+        return;
+    ost_timer_fini(&own->alarm, ost_conn_reactor(c));
+    ost_timer_fini(&own->deadline, ost_conn_reactor(c));
+    free(own->in);
+    free(own);
+    c->own = NULL;
+}
+
+/* What the server's options do not say. */
+static int make_own(struct ost_conn *c, const struct ostler_conn_handler *handler)
+{
+    const struct ostler_server_options *options = &c->request.owner->options;
+    struct ostler_reactor *reactor = ost_conn_reactor(c);
+
+    if (handler == options->conn && options->deadline_ms < 0)
+        return 0;
+    if (!ost_conn_own(c))
+        return -ENOMEM;
+    c->own->handler = handler;
+    ost_timer_set(&c->own->deadline, reactor, ost_clock_after(ost_reactor_now(reactor), options->deadline_ms));
+    return 0;
+}
+
+static void settle(struct ost_job *job)
+{
+    ost_conn_settle(OST_CONTAINER(job, struct ost_conn, request.job));
 }
 
 int ost_conn_new(struct ostler_request **out, struct ost_owner *owner, const struct ostler_conn_handler *handler,
                  int fd, const struct ostler_address *peer)
 {
     size_t size = handler->size > sizeof(struct ostler_conn) ? handler->size : sizeof(struct ostler_conn);
+    struct ostler_request *r;
     struct ost_conn *c;
-    int error = ost_request_new(out, owner, offsetof(struct ost_conn, base) + size, fd, peer);
 
-    if (error < 0)
-        return error;
-    c = OST_CONTAINER(*out, struct ost_conn, request);
-    c->request.is_conn = true;
-    c->request.job.run = settle;
-    c->request.watch.ready = ost_conn_ready;
-    c->request.timer.fire = on_timer;
-    c->base.request = *out;
-    c->handler = handler;
-    set_limits(c, &owner->options);
+    ost_reactor_refresh(owner->reactor);
+    if (ost_request_new(&r, owner, offsetof(struct ost_conn, base) + size, fd, peer) < 0)
+        return -ENOMEM;
+    c = OST_CONTAINER(r, struct ost_conn, request);
+    r->is_conn = true;
+    r->job.run = settle;
+    r->watch.ready = ost_conn_ready;
+    r->timer.fire = on_silent;
+    c->base.request = r;
+    if (make_own(c, handler) < 0) {
+        ost_request_forget(r);
+        return -ENOMEM;
+    }
+    *out = r;
     return 0;
 }
 
@@ -53,22 +122,23 @@ void ost_conn_start(struct ostler_request *r)
 
     c->opened = true;
     ost_conn_touch(c);
-    if (c->handler->on_open)
-        error = ost_conn_call(c, c->handler->on_open, "on_open");
+    ost_timer_set(&r->timer, ost_conn_reactor(c), ost_reactor_now(ost_conn_reactor(c)) + ost_conn_patience(c));
+    if (ost_conn_handler(c)->on_open)
+        error = ost_conn_call(c, ost_conn_handler(c)->on_open, "on_open");
     if (error < 0)
         ost_conn_handler_failed(c, error);
-    ost_conn_set_timer(c);
 }
 
 void ost_conn_touch(struct ost_conn *c)
 {
-    ost_reactor_soon(reactor_of(c), &c->request.job);
+    if (!c->busy)
+        ost_reactor_soon(ost_conn_reactor(c), &c->request.job);
 }
 
 void ost_conn_finish(struct ost_conn *c, enum ostler_close_reason reason, int error)
 {
     ost_request_blame(&c->request, reason, error);
-    c->request.io_error = error; /* a handler that hands it on tells nothing new */
+    c->request.io_error = ost_error16(error); /* a handler that hands it on tells nothing new */
     c->closing = true;
     ost_conn_touch(c);
 }
@@ -86,21 +156,21 @@ int ost_conn_call(struct ost_conn *c, int (*callback)(struct ostler_conn *conn),
 
     ost_stall_begin(&hold, c->request.owner, &c->request);
     error = callback(&c->base);
-    ost_stall_end(c->request.owner, c->request.peer, name);
+    ost_stall_end(c->request.owner, &c->request, name);
     return error;
 }
 
 void ost_conn_handler_failed(struct ost_conn *c, int error)
 {
     struct ost_owner *owner = c->request.owner;
-    int io_error = c->closing ? c->request.io_error : 0;
+    int16_t io_error = c->closing ? c->request.io_error : 0;
     struct ost_hold hold;
 
     ost_conn_finish(c, OSTLER_CLOSE_ERROR, error);
     c->request.io_error = io_error;
     ost_stall_begin(&hold, owner, &c->request);
     ost_request_class(&c->request)->handle_error(owner->server, &c->request, error);
-    ost_stall_end(owner, c->request.peer, "handle_error");
+    ost_stall_end(owner, &c->request, "handle_error");
 }
 
 void ost_conn_stop(struct ostler_request *r)
@@ -124,8 +194,8 @@ static void call_on_close(struct ost_conn *c)
     struct ost_hold hold;
 
     ost_stall_begin(&hold, r->owner, r);
-    c->handler->on_close(&c->base, (enum ostler_close_reason)r->reason, r->error);
-    ost_stall_end(r->owner, r->peer, "on_close");
+    ost_conn_handler(c)->on_close(&c->base, (enum ostler_close_reason)r->reason, r->error);
+    ost_stall_end(r->owner, r, "on_close");
 }
 
 /* The last of the handler; the request goes on to be closed. */
@@ -135,12 +205,10 @@ static void end(struct ost_conn *c)
 
     if (c->out)
         r->reset = true; /* the peer must not take what it got for everything */
-    ost_output_clear(&c->out, reactor_of(c));
+    ost_output_clear(&c->out, ost_conn_reactor(c));
     ost_watch_set(&r->watch, 0);
-    if (c->handler->on_close && (c->opened || c->connecting))
+    if (ost_conn_handler(c)->on_close && (c->opened || c->connecting))
         call_on_close(c);
-    free(c->in);
-    c->in = NULL;
     ost_list_remove(&r->job.node); /* on_close may have touched it */
     if (c->connecting)
         ost_request_close_now(r);
@@ -163,10 +231,8 @@ static void watch(struct ost_conn *c)
         ost_conn_fail(c, OSTLER_CLOSE_ERROR, error);
 }
 
-static void settle(struct ost_job *job)
+void ost_conn_settle(struct ost_conn *c)
 {
-    struct ost_conn *c = OST_CONTAINER(job, struct ost_conn, request.job);
-
     c->pushed = 0;
     if (!c->drop && !c->connecting)
         ost_conn_flush(c);
@@ -178,38 +244,4 @@ static void settle(struct ost_job *job)
     if (c->eof_told && c->shut && !c->out && !c->closing)
         ost_conn_finish(c, OSTLER_CLOSE_PEER, 0); /* it is over in both directions */
     watch(c);
-}
-
-void ost_conn_set_timer(struct ost_conn *c)
-{
-    uint64_t due = c->alarm < c->deadline ? c->alarm : c->deadline, silent;
-
-    silent = ost_clock_after(c->progress, c->timeout_ms);
-    ost_timer_set(&c->request.timer, reactor_of(c), silent < due ? silent : due);
-}
-
-static void on_alarm(struct ost_conn *c)
-{
-    int error = 0;
-
-    c->alarm = OST_NEVER;
-    if (c->handler->on_timeout && !c->closing)
-        error = ost_conn_call(c, c->handler->on_timeout, "on_timeout");
-    if (error < 0)
-        ost_conn_handler_failed(c, error);
-}
-
-static void on_timer(struct ost_timer *timer)
-{
-    struct ost_conn *c = OST_CONTAINER(timer, struct ost_conn, request.timer);
-    uint64_t now = ost_reactor_now(reactor_of(c));
-
-    if (c->deadline <= now)
-        ost_conn_fail(c, OSTLER_CLOSE_DEADLINE, -ETIMEDOUT);
-    else if (ost_clock_after(c->progress, c->timeout_ms) <= now)
-        ost_conn_fail(c, c->connecting ? OSTLER_CLOSE_CONNECT : OSTLER_CLOSE_TIMEOUT, -ETIMEDOUT);
-    else if (c->alarm <= now)
-        on_alarm(c);
-    if (!c->drop)
-        ost_conn_set_timer(c);
 }

@@ -12,35 +12,52 @@
 #include "request/output.h"
 #include "request/request.h"
 
-struct ost_conn {
-    struct ostler_request request;
+/* What most connections do without: made when it is first needed. */
+struct ost_conn_own {
+    struct ost_conn *conn;
     const struct ostler_conn_handler *handler;
-    struct ost_output *out;
     char *in; /* input that the handler has left: in_count of in_size bytes */
     uint32_t in_count, in_size;
-    uint64_t progress; /* when a byte last moved; all times are ms on the clock */
-    uint64_t alarm;    /* when on_timeout is due, or OST_NEVER */
-    uint64_t deadline; /* or OST_NEVER */
-    long timeout_ms;   /* OSTLER_NEVER: none */
-    size_t high, low;  /* the marks */
+    long timeout_ms;                 /* OSTLER_NEVER: none */
+    size_t high, low;                /* the marks */
+    struct ost_timer alarm, deadline; /* when on_timeout is due; the end */
+};
+
+/* The request's timer says when it has been silent for too long, and so when a byte last moved. */
+struct ost_conn {
+    struct ostler_request request;
+    union {
+        struct {
+            bool connecting : 1; /* an outgoing one, not there yet */
+            bool paused : 1;     /* by the handler */
+            bool full : 1;       /* output is over the high mark: paused by that */
+            bool blocked : 1;    /* the kernel refused output: wait for OST_WRITE */
+            bool offer : 1;      /* offer what is kept again, although nothing was added */
+            bool eof_told : 1;
+            bool half_close : 1; /* SHUT_WR when the output has left */
+            bool shut : 1;       /* and that was done */
+            bool closing : 1;    /* close when the output has left */
+            bool drop : 1;       /* … and don't wait for it */
+        };
+        uint16_t unusual; /* any of these */
+    };
+    bool opened : 1;   /* on_open was called */
+    bool offering : 1; /* on_data is being called */
+    bool busy : 1;     /* what is due is done when the callback that runs is over, without being asked for */
     uint32_t pushed;   /* bytes sent from within the current callback */
-    bool opened : 1;     /* on_open was called */
-    bool connecting : 1; /* an outgoing one, not there yet */
-    bool paused : 1;     /* by the handler */
-    bool full : 1;       /* output is over the high mark: paused by that */
-    bool blocked : 1;    /* the kernel refused output: wait for OST_WRITE */
-    bool offer : 1;      /* offer what is kept again, although nothing was added */
-    bool offering : 1;   /* on_data is being called */
-    bool eof_told : 1;
-    bool half_close : 1; /* SHUT_WR when the output has left */
-    bool shut : 1;       /* and that was done */
-    bool closing : 1;    /* close when the output has left */
-    bool drop : 1;       /* … and don't wait for it */
+    struct ost_output *out;
+    struct ost_conn_own *own; /* NULL: none, and all is as the server's options say */
     alignas(max_align_t) struct ostler_conn base; /* then the subclass's members */
 };
 
 int ost_conn_new(struct ostler_request **out, struct ost_owner *owner, const struct ostler_conn_handler *handler,
                  int fd, const struct ostler_address *peer);
+
+/* What it has of its own; NULL: there is no memory. */
+struct ost_conn_own *ost_conn_own(struct ost_conn *conn);
+
+/* Give back what it has beside its own piece of memory. */
+void ost_conn_fini(struct ost_conn *conn);
 
 /* Begin: on_open, then input. The request is connected. */
 void ost_conn_start(struct ostler_request *request);
@@ -49,8 +66,9 @@ void ost_conn_start(struct ostler_request *request);
 void ost_conn_stop(struct ostler_request *request);
 void ost_conn_cancel(struct ostler_request *request);
 
-/* Do what is due, soon. */
+/* Do what is due, soon; or now. */
 void ost_conn_touch(struct ost_conn *conn);
+void ost_conn_settle(struct ost_conn *conn);
 
 /* Close it: once the output has left; or at once, without it. The first reason
  * stays. */
@@ -66,7 +84,50 @@ void ost_conn_handler_failed(struct ost_conn *conn, int error);
 /* May the handler be given input now? */
 static inline bool ost_conn_is_reading(const struct ost_conn *conn)
 {
-    return !conn->paused && !conn->full && !conn->closing && !conn->connecting;
+    return conn->unusual == 0 || (!conn->paused && !conn->full && !conn->closing && !conn->connecting);
+}
+
+static inline const struct ostler_conn_handler *ost_conn_handler(const struct ost_conn *conn)
+{
+    return conn->own ? conn->own->handler : conn->request.owner->options.conn;
+}
+
+static inline struct ostler_reactor *ost_conn_reactor(const struct ost_conn *conn)
+{
+    return conn->request.owner->reactor;
+}
+
+/* How long it may be silent, in ms: 30 years, if it may for ever. */
+static inline uint64_t ost_conn_patience(const struct ost_conn *conn)
+{
+    long ms = conn->own ? conn->own->timeout_ms : conn->request.owner->options.timeout_ms;
+
+    return ms < 0 ? UINT64_C(1) << 40 : (uint64_t)ms;
+}
+
+/* The marks of output. */
+static inline size_t ost_conn_high(const struct ost_conn *conn)
+{
+    return conn->own ? conn->own->high : conn->request.owner->options.output_high;
+}
+
+static inline size_t ost_conn_low(const struct ost_conn *conn)
+{
+    return conn->own ? conn->own->low : conn->request.owner->options.output_low;
+}
+
+/* A byte has moved just now. */
+static inline void ost_conn_moved(struct ost_conn *conn)
+{
+    conn->request.timer.due = ost_reactor_now(ost_conn_reactor(conn)) + ost_conn_patience(conn);
+}
+
+/* When a byte last moved; 0: it is over. */
+static inline uint64_t ost_conn_progress(const struct ost_conn *conn)
+{
+    uint64_t due = conn->request.timer.due;
+
+    return due == OST_NEVER ? 0 : due - ost_conn_patience(conn);
 }
 
 /* Readiness, and what follows from it. */
@@ -82,9 +143,6 @@ void ost_conn_check_input(struct ost_conn *conn);
 
 /* Offer what is kept, and tell of the end of file, if that is due. */
 void ost_conn_offer_kept(struct ost_conn *conn);
-
-/* Let the timer fire at the earliest of alarm, deadline and time-out. */
-void ost_conn_set_timer(struct ost_conn *conn);
 
 /* connect(2) has come to an end. */
 void ost_conn_connected(struct ost_conn *conn);

@@ -15,12 +15,13 @@ static int check(const struct ostler_conn *conn)
 {
     if (!conn)
         return -EINVAL;
-    return ostler_reactor_is_current(conn->request->owner->reactor) ? 0 : -EPERM;
+    return ost_reactor_is_ours(ost_conn_reactor(inside(conn))) ? 0 : -EPERM;
 }
 
-/* A callback that writes as long as the kernel takes it would keep the others from
- * their turn: after so many bytes the rest is queued. */
-enum { PUSH_LIMIT = 256 * 1024 };
+/* Small writes are gathered, to leave together; one of so many bytes leaves at once, uncopied. A callback
+ * that writes as long as the kernel takes it would keep the others from their turn: after PUSH_LIMIT
+ * bytes the rest is queued. */
+enum { LARGE = 8192, PUSH_LIMIT = 256 * 1024 };
 
 /* Send what is gathered and as much of the n bytes at data as the kernel takes.
  * The count of the latter, or -errno. */
@@ -31,7 +32,7 @@ static ssize_t send_now(struct ost_conn *c, const void *data, size_t n)
     ost_conn_send(c);
     if (c->drop)
         return -EPIPE;
-    if (c->out || n < OST_GATHER)
+    if (c->out || n < LARGE)
         return 0;
     sent = ost_request_send(&c->request, data, n, MSG_DONTWAIT);
     if (sent == -EAGAIN)
@@ -43,7 +44,7 @@ static ssize_t send_now(struct ost_conn *c, const void *data, size_t n)
     c->blocked = (size_t)sent < n;
     c->pushed += (uint32_t)sent;
     if (sent > 0)
-        c->progress = ost_reactor_now(c->request.owner->reactor);
+        ost_conn_moved(c);
     return sent;
 }
 
@@ -59,9 +60,16 @@ static int queue(struct ost_conn *c, const char *data, size_t n)
     error = ost_output_append(&c->out, owner->reactor, data, n);
     if (error < 0)
         ost_conn_fail(c, OSTLER_CLOSE_ERROR, error);
-    else if (ost_output_length(c->out) > c->high)
+    else if (ost_output_length(c->out) > ost_conn_high(c))
         c->full = true;
     return error;
+}
+
+/* Must, and may, something leave within the callback? */
+static bool is_to_leave(const struct ost_conn *c, size_t n)
+{
+    return (c->out ? ost_output_length(c->out) + n > OST_GATHER : n >= LARGE) && c->pushed < PUSH_LIMIT &&
+           !c->blocked && !c->connecting;
 }
 
 int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n)
@@ -77,7 +85,7 @@ int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n)
         return -EPIPE;
     }
     ost_conn_touch(c);
-    if (ost_output_length(c->out) + n > OST_GATHER && c->pushed < PUSH_LIMIT && !c->blocked && !c->connecting) {
+    if (is_to_leave(c, n)) {
         ssize_t sent = send_now(c, rest, n);
 
         if (sent < 0)
@@ -125,23 +133,29 @@ int ostler_conn_resume(struct ostler_conn *conn)
 
 int ostler_conn_set_marks(struct ostler_conn *conn, size_t low, size_t high)
 {
+    struct ost_conn *c = inside(conn);
     int error = check(conn);
 
     if (error < 0)
         return error;
-    if (low > high || high > conn->request->owner->options.max_output)
+    if (low > high || high > c->request.owner->options.max_output)
         return -EINVAL;
-    inside(conn)->low = low;
-    inside(conn)->high = high;
-    inside(conn)->full = inside(conn)->full || ost_output_length(inside(conn)->out) > high;
-    ost_conn_touch(inside(conn));
+    if (!ost_conn_own(c))
+        return -ENOMEM;
+    c->own->low = low;
+    c->own->high = high;
+    c->full = c->full || ost_output_length(c->out) > high;
+    ost_conn_touch(c);
     return 0;
 }
 
-/* When something set ms from now is due. */
-static uint64_t due(const struct ost_conn *c, long ms)
+/* Let one of its own timers fire ms from now. */
+static int set_timer(struct ost_conn *c, struct ost_timer *timer, long ms)
 {
-    return ost_clock_after(ost_reactor_refresh(c->request.owner->reactor), ms);
+    struct ostler_reactor *reactor = ost_conn_reactor(c);
+
+    ost_timer_set(timer, reactor, ost_clock_after(ost_reactor_refresh(reactor), ms));
+    return 0;
 }
 
 int ostler_conn_set_timer(struct ostler_conn *conn, long ms)
@@ -150,19 +164,23 @@ int ostler_conn_set_timer(struct ostler_conn *conn, long ms)
 
     if (error < 0 || ms < OSTLER_NEVER)
         return error < 0 ? error : -EINVAL;
-    inside(conn)->alarm = due(inside(conn), ms);
-    ost_conn_set_timer(inside(conn));
-    return 0;
+    return ost_conn_own(inside(conn)) ? set_timer(inside(conn), &inside(conn)->own->alarm, ms) : -ENOMEM;
 }
 
 int ostler_conn_set_timeout(struct ostler_conn *conn, long ms)
 {
+    struct ost_conn *c = inside(conn);
     int error = check(conn);
+    uint64_t progress;
 
     if (error < 0 || ms == 0 || ms < OSTLER_NEVER)
         return error < 0 ? error : -EINVAL;
-    inside(conn)->timeout_ms = ms;
-    ost_conn_set_timer(inside(conn));
+    if (!ost_conn_own(c))
+        return -ENOMEM;
+    progress = ost_conn_progress(c);
+    c->own->timeout_ms = ms;
+    if (progress > 0)
+        ost_timer_set(&c->request.timer, ost_conn_reactor(c), progress + ost_conn_patience(c));
     return 0;
 }
 
@@ -172,9 +190,7 @@ int ostler_conn_set_deadline(struct ostler_conn *conn, long ms)
 
     if (error < 0 || ms < OSTLER_NEVER)
         return error < 0 ? error : -EINVAL;
-    inside(conn)->deadline = due(inside(conn), ms);
-    ost_conn_set_timer(inside(conn));
-    return 0;
+    return ost_conn_own(inside(conn)) ? set_timer(inside(conn), &inside(conn)->own->deadline, ms) : -ENOMEM;
 }
 
 int ostler_conn_shutdown_write(struct ostler_conn *conn)

@@ -8,28 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/socket.h"
 #include "request/conn.h"
 #include "request/stall.h"
 
 enum { READ_SIZE = 16384 }; /* beside what is kept */
 
-static struct ostler_reactor *reactor_of(const struct ost_conn *c)
-{
-    return c->request.owner->reactor;
-}
-
 /* Call on_data while it uses bytes; return how many it used. */
 static size_t offer(struct ost_conn *c, const char *data, size_t n)
 {
+    const struct ostler_conn_handler *handler = ost_conn_handler(c);
     struct ost_hold hold;
     size_t used = 0;
 
-    if (!c->handler->on_data)
+    if (!handler->on_data)
         return n;
     c->offering = true;
     ost_stall_begin(&hold, c->request.owner, &c->request);
     while (used < n && ost_conn_is_reading(c)) {
-        ssize_t u = c->handler->on_data(&c->base, data + used, n - used);
+        ssize_t u = handler->on_data(&c->base, data + used, n - used);
 
         if (u < 0 || (size_t)u > n - used)
             ost_conn_handler_failed(c, u < 0 ? (int)u : -EINVAL);
@@ -37,30 +34,49 @@ static size_t offer(struct ost_conn *c, const char *data, size_t n)
             break;
         used += (size_t)u;
     }
-    ost_stall_end(c->request.owner, c->request.peer, "on_data");
+    ost_stall_end(c->request.owner, &c->request, "on_data");
     c->offering = false;
     return used;
 }
 
 /* A rest that waits for long is not to hold the room that was made for receiving. */
-static void trim(struct ost_conn *c)
+static void trim(struct ost_conn_own *own)
 {
-    char *in = c->in_size / 4 > c->in_count ? realloc(c->in, c->in_count) : NULL;
+    char *in = own->in_size / 4 > own->in_count ? realloc(own->in, own->in_count) : NULL;
 
     if (!in)
         return;
-    c->in = in;
-    c->in_size = c->in_count;
+    own->in = in;
+    own->in_size = own->in_count;
+}
+
+static bool has_kept(const struct ost_conn *c)
+{
+    return c->own && c->own->in;
 }
 
 static void forget_kept(struct ost_conn *c)
 {
-    free(c->in);
-    c->in = NULL;
-    c->in_count = c->in_size = 0;
+    if (!has_kept(c))
+        return;
+    free(c->own->in);
+    c->own->in = NULL;
+    c->own->in_count = c->own->in_size = 0;
 }
 
-/* Keep the n bytes at data, which may lie in c->in itself. */
+/* Room for n bytes that are kept, if there is none yet. */
+static bool has_place(struct ost_conn *c, size_t n)
+{
+    struct ost_conn_own *own = ost_conn_own(c);
+
+    if (!own || own->in)
+        return own;
+    own->in = malloc(n);
+    own->in_size = (uint32_t)n;
+    return own->in;
+}
+
+/* Keep the n bytes at data, which may be among those that are kept. */
 static void keep(struct ost_conn *c, const char *data, size_t n)
 {
     if (n == 0 || c->closing) {
@@ -71,17 +87,13 @@ static void keep(struct ost_conn *c, const char *data, size_t n)
         ost_conn_finish(c, OSTLER_CLOSE_INPUT_LIMIT, -EMSGSIZE);
         return;
     }
-    if (!c->in) {
-        c->in = malloc(n);
-        c->in_size = (uint32_t)n;
-    }
-    if (!c->in) {
+    if (!has_place(c, n)) {
         ost_conn_fail(c, OSTLER_CLOSE_ERROR, -ENOMEM);
         return;
     }
-    memmove(c->in, data, n);
-    c->in_count = (uint32_t)n;
-    trim(c);
+    memmove(c->own->in, data, n);
+    c->own->in_count = (uint32_t)n;
+    trim(c->own);
 }
 
 /* Hand n bytes at data to the handler, and keep what it leaves. */
@@ -93,19 +105,19 @@ static void deliver(struct ost_conn *c, const char *data, size_t n)
 }
 
 /* Room for READ_SIZE bytes behind what is kept. */
-static char *make_room(struct ost_conn *c)
+static char *make_room(struct ost_conn_own *own)
 {
-    size_t size = (size_t)c->in_count + READ_SIZE;
+    size_t size = (size_t)own->in_count + READ_SIZE;
     char *in;
 
-    if (c->in_size >= size)
-        return c->in + c->in_count;
-    in = realloc(c->in, size);
+    if (own->in_size >= size)
+        return own->in + own->in_count;
+    in = realloc(own->in, size);
     if (!in)
         return NULL;
-    c->in = in;
-    c->in_size = (uint32_t)size;
-    return in + c->in_count;
+    own->in = in;
+    own->in_size = (uint32_t)size;
+    return in + own->in_count;
 }
 
 static void input_ended(struct ost_conn *c)
@@ -122,26 +134,57 @@ void ost_conn_check_input(struct ost_conn *c)
     input_ended(c);
 }
 
+/* After a receive that brought nothing: the end, or -errno. */
+static void received_nothing(struct ost_conn *c, ssize_t n)
+{
+    if (n < 0 && n != -EAGAIN)
+        ost_conn_fail(c, ost_request_reason((int)n), (int)n);
+    if (n == 0)
+        input_ended(c);
+}
+
+/* Receive once behind what is kept, and deliver. */
+static void receive_more(struct ost_conn *c)
+{
+    char *room = make_room(c->own);
+    ssize_t n = room ? ost_request_receive(&c->request, room, READ_SIZE, MSG_DONTWAIT) : -ENOMEM;
+
+    if (n > 0) {
+        ost_conn_moved(c);
+        deliver(c, c->own->in, c->own->in_count + (size_t)n);
+    } else {
+        received_nothing(c, n);
+    }
+}
+
+/* ost_request_receive() for one that is not stopping. */
+static ssize_t receive_once(struct ostler_request *r, char *buffer, size_t n)
+{
+    ssize_t got = ost_socket_receive(r->watch.fd, buffer, n, MSG_DONTWAIT);
+
+    if (got <= 0)
+        return ost_request_received_nothing(r, got);
+    ost_request_count(&r->bytes_in, (uint64_t)got);
+    return got;
+}
+
 /* Receive once and deliver. */
 static void receive(struct ost_conn *c)
 {
-    bool kept = c->in != NULL;
-    char *room = kept ? make_room(c) : reactor_of(c)->input;
-    ssize_t n = room ? ost_request_receive(&c->request, room, kept ? READ_SIZE : OST_INPUT_SIZE, MSG_DONTWAIT)
-                     : -ENOMEM;
+    char *input = ost_conn_reactor(c)->input;
+    ssize_t n = c->request.stopping ? ost_request_receive(&c->request, input, OST_INPUT_SIZE, MSG_DONTWAIT)
+                                    : receive_once(&c->request, input, OST_INPUT_SIZE);
 
-    if (n == -EAGAIN)
-        return;
-    if (n < 0) {
-        ost_conn_fail(c, ost_request_reason((int)n), (int)n);
-        return;
+    if (n > 0) {
+        size_t used;
+
+        ost_conn_moved(c);
+        used = offer(c, input, (size_t)n);
+        if (used < (size_t)n)
+            keep(c, input + used, (size_t)n - used);
+    } else {
+        received_nothing(c, n);
     }
-    c->progress = ost_reactor_now(reactor_of(c));
-    if (n == 0)
-        input_ended(c);
-    else
-        deliver(c, room - c->in_count, c->in_count + (size_t)n);
-    ost_conn_check_input(c);
 }
 
 static void tell_eof(struct ost_conn *c)
@@ -150,10 +193,10 @@ static void tell_eof(struct ost_conn *c)
 
     forget_kept(c);
     c->eof_told = true;
-    if (!c->handler->on_eof)
+    if (!ost_conn_handler(c)->on_eof)
         ost_conn_finish(c, OSTLER_CLOSE_PEER, 0);
     else
-        error = ost_conn_call(c, c->handler->on_eof, "on_eof");
+        error = ost_conn_call(c, ost_conn_handler(c)->on_eof, "on_eof");
     if (error < 0)
         ost_conn_handler_failed(c, error);
 }
@@ -163,8 +206,8 @@ void ost_conn_offer_kept(struct ost_conn *c)
     if (!c->offer || !ost_conn_is_reading(c))
         return;
     c->offer = false;
-    if (c->in)
-        deliver(c, c->in, c->in_count);
+    if (has_kept(c))
+        deliver(c, c->own->in, c->own->in_count);
     if (c->request.eof && !c->eof_told && ost_conn_is_reading(c))
         tell_eof(c);
     else if (c->request.eof && !c->eof_told)
@@ -176,12 +219,12 @@ static void drained(struct ost_conn *c)
 {
     int error = 0;
 
-    if (!c->full || ost_output_length(c->out) > c->low)
+    if (!c->full || ost_output_length(c->out) > ost_conn_low(c))
         return;
     c->full = false;
     c->offer = true;
-    if (c->handler->on_drain && !c->closing)
-        error = ost_conn_call(c, c->handler->on_drain, "on_drain");
+    if (ost_conn_handler(c)->on_drain && !c->closing)
+        error = ost_conn_call(c, ost_conn_handler(c)->on_drain, "on_drain");
     if (error < 0)
         ost_conn_handler_failed(c, error);
     if (c->out)
@@ -190,18 +233,19 @@ static void drained(struct ost_conn *c)
 
 void ost_conn_send(struct ost_conn *c)
 {
+    struct ostler_request *r = &c->request;
     ssize_t n;
 
     if (c->blocked || !c->out)
         return;
-    n = ost_request_send(&c->request, c->out->data + c->out->used, ost_output_length(c->out), MSG_DONTWAIT);
-    if (n < 0 && n != -EAGAIN) {
+    n = ost_socket_send(r->watch.fd, c->out->data + c->out->used, ost_output_length(c->out), MSG_DONTWAIT);
+    if (n > 0) {
+        ost_request_count(&r->bytes_out, (uint64_t)n);
+        ost_conn_moved(c);
+        ost_output_consume(&c->out, ost_conn_reactor(c), (size_t)n);
+    } else if (ost_request_sent(r, n) != -EAGAIN) {
         ost_conn_fail(c, ost_request_reason((int)n), (int)n);
         return;
-    }
-    if (n > 0) {
-        c->progress = ost_reactor_now(reactor_of(c));
-        ost_output_consume(&c->out, reactor_of(c), (size_t)n);
     }
     c->blocked = c->out != NULL;
 }
@@ -218,18 +262,42 @@ void ost_conn_flush(struct ost_conn *c)
     drained(c);
 }
 
+/* Input has come. What the handler wrote leaves when its callback is over. */
+static void read_ready(struct ost_conn *c)
+{
+    c->busy = true;
+    if (has_kept(c))
+        receive_more(c);
+    else
+        receive(c);
+    ost_conn_check_input(c);
+    c->busy = false;
+}
+
+/* Do what is due after the callback. Mostly the answer leaves whole, and that is all. */
+static void settle(struct ost_conn *c)
+{
+    c->pushed = 0;
+    if (c->out && c->unusual == 0)
+        ost_conn_send(c);
+    if (c->unusual != 0 || c->request.watch.armed != OST_READ)
+        ost_conn_settle(c);
+}
+
 void ost_conn_ready(struct ost_watch *watch, unsigned what)
 {
     struct ost_conn *c = OST_CONTAINER(watch, struct ost_conn, request.watch);
+    struct ostler_reactor *reactor = ost_conn_reactor(c);
 
-    if (c->connecting) {
+    if (what & OST_WRITE)
+        c->blocked = false;
+    if (c->connecting)
         ost_conn_connected(c);
-    } else {
-        if (what & OST_WRITE)
-            c->blocked = false;
-        if (what & OST_READ && ost_conn_is_reading(c) && !c->request.eof)
-            receive(c);
+    else if (what & OST_READ && ost_conn_is_reading(c) && !c->request.eof)
+        read_ready(c);
+    if (reactor->settling)
         ost_conn_touch(c);
-    }
-    ost_reactor_settle(watch->reactor);
+    else
+        settle(c);
+    ost_reactor_settle(reactor);
 }

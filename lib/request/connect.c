@@ -15,7 +15,6 @@ void ost_conn_connected(struct ost_conn *c)
         return;
     }
     c->connecting = false;
-    c->progress = ost_reactor_now(c->request.owner->reactor);
     if (!c->closing) {
         ost_conn_start(&c->request);
         return;
@@ -74,7 +73,8 @@ int ostler_conn_connect(struct ostler_conn **out, struct ostler_server *server, 
     ostler_address_free(peer);
     if (error < 0)
         return error;
-    ost_conn_set_timer(c);
+    ost_timer_set(&c->request.timer, ost_conn_reactor(c),
+                  ost_reactor_now(ost_conn_reactor(c)) + ost_conn_patience(c));
     ost_conn_touch(c); /* to be watched; on_open comes later even when it is connected already */
     *out = &c->base;
     return 0;

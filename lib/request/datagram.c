@@ -30,11 +30,17 @@ void ost_datagram_select(struct ost_datagram *d, int index)
     struct ostler_request *r = &d->request;
 
     d->index = index;
-    r->peer = ost_batch_peer(d->batch, index);
     r->cut = ost_batch_was_cut(d->batch, index);
     r->bytes_in = ost_batch_length(d->batch, index);
     r->bytes_out = 0;
     r->io_error = 0;
+}
+
+const struct ostler_address *ost_datagram_peer(const struct ostler_request *r)
+{
+    const struct ost_datagram *d = OST_CONTAINER(r, const struct ost_datagram, request);
+
+    return ost_batch_peer(d->batch, d->index);
 }
 
 int ost_datagram_run(struct ostler_request *r)
@@ -74,7 +80,7 @@ int ostler_datagram_reply(struct ostler_datagram *datagram, const void *data, si
     if (error == 0)
         ost_request_count(&d->request.bytes_out, n);
     else
-        d->request.io_error = error;
+        d->request.io_error = ost_error16(error);
     return error;
 }
 

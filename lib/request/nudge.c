@@ -19,7 +19,7 @@ static void prepare(struct ostler_request *r)
     struct sigaction action = { .sa_handler = ignore };
     sigset_t urgent;
 
-    if (!ost_relay_listen(r->relay))
+    if (!ost_relay_listen(OST_CONTAINER(r, struct ost_stream, request)->relay))
         return; /* that was done */
     sigemptyset(&urgent);
     sigaddset(&urgent, SIGURG);
@@ -46,6 +46,6 @@ void ost_nudge(const struct ostler_request *r)
 {
     pid_t child = OST_CONTAINER(r, struct ost_stream, request)->child;
 
-    if (child > 0 && ost_relay_listens(r->relay))
+    if (child > 0 && ost_relay_listens(OST_CONTAINER(r, struct ost_stream, request)->relay))
         kill(child, SIGURG);
 }

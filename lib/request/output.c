@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reactor/reactor.h"
-
 static struct ost_output *new_output(struct ostler_reactor *reactor, size_t size)
 {
     struct ost_output *out;
@@ -47,28 +45,12 @@ static int grow(struct ost_output **out, size_t n)
     return 0;
 }
 
-int ost_output_append(struct ost_output **out, struct ostler_reactor *reactor, const void *data, size_t n)
+int ost_output_reserve(struct ost_output **out, struct ostler_reactor *reactor, size_t n)
 {
-    int error = 0;
-
-    if (!*out)
-        *out = new_output(reactor, n);
-    if (!*out)
-        return -ENOMEM;
-    if ((*out)->count + n > (*out)->size)
-        error = grow(out, n);
-    if (error < 0)
-        return error;
-    memcpy((*out)->data + (*out)->count, data, n);
-    (*out)->count += n;
-    return 0;
-}
-
-void ost_output_consume(struct ost_output **out, struct ostler_reactor *reactor, size_t n)
-{
-    (*out)->used += n;
-    if ((*out)->used == (*out)->count)
-        ost_output_clear(out, reactor);
+    if (*out)
+        return grow(out, n);
+    *out = new_output(reactor, n);
+    return *out ? 0 : -ENOMEM;
 }
 
 void ost_output_clear(struct ost_output **out, struct ostler_reactor *reactor)

@@ -5,8 +5,9 @@
 #define OST_REQUEST_OUTPUT_H
 
 #include <stddef.h>
+#include <string.h>
 
-struct ostler_reactor;
+#include "reactor/reactor.h"
 
 /* Small writes are gathered up to this many bytes. */
 enum { OST_GATHER = 16384 };
@@ -22,13 +23,32 @@ static inline size_t ost_output_length(const struct ost_output *out)
     return out ? out->count - out->used : 0;
 }
 
-/* Append n bytes, making or growing *out as needed. 0 or -ENOMEM. */
-int ost_output_append(struct ost_output **out, struct ostler_reactor *reactor, const void *data, size_t n);
+/* Have room for n more bytes in *out, made or grown as needed. 0 or -ENOMEM. */
+int ost_output_reserve(struct ost_output **out, struct ostler_reactor *reactor, size_t n);
 
-/* n bytes have been sent; the buffer goes when none is left. */
-void ost_output_consume(struct ost_output **out, struct ostler_reactor *reactor, size_t n);
+/* Append n bytes. 0 or -ENOMEM. */
+static inline int ost_output_append(struct ost_output **out, struct ostler_reactor *reactor, const void *data, size_t n)
+{
+    if (!*out || (*out)->count + n > (*out)->size) {
+        int error = ost_output_reserve(out, reactor, n);
+
+        if (error < 0)
+            return error;
+    }
+    memcpy((*out)->data + (*out)->count, data, n);
+    (*out)->count += n;
+    return 0;
+}
 
 /* Drop everything. */
 void ost_output_clear(struct ost_output **out, struct ostler_reactor *reactor);
+
+/* n bytes have been sent; the buffer goes when none is left. */
+static inline void ost_output_consume(struct ost_output **out, struct ostler_reactor *reactor, size_t n)
+{
+    (*out)->used += n;
+    if ((*out)->used == (*out)->count)
+        ost_output_clear(out, reactor);
+}
 
 #endif

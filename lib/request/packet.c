@@ -102,7 +102,7 @@ static int append(struct ost_stream *s, const void *data, size_t n)
 
     if (error < 0)
         return error;
-    if (n > ost_packet_limit(s->request.peer) - p->count)
+    if (n > ost_packet_limit(ost_request_peer(&s->request)) - p->count)
         return -EMSGSIZE;
     error = grow(p, p->count + n);
     if (error < 0)
@@ -127,7 +127,7 @@ static void finish(struct ost_stream *s)
     ostler_stream_flush(&s->base); /* into the packet */
     if (p->silent || check(s) < 0)
         return;
-    if (ost_packet_send(r->watch.fd, r->peer, &p->origin, p->out, p->count) < 0)
+    if (ost_packet_send(r->watch.fd, ost_request_peer(r), &p->origin, p->out, p->count) < 0)
         atomic_fetch_add(&r->owner->dropped, 1);
     else
         ost_request_count(&r->bytes_out, p->count);

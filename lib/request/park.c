@@ -23,7 +23,7 @@ void ost_unpark(struct ost_stream *s, int error)
     s->parked = false;
     s->ended = error;
     if (error < 0)
-        r->io_error = error;
+        r->io_error = ost_error16(error);
     s->drained = false; /* there is something to receive */
     ost_watch_set(&r->watch, 0);
     ost_timer_set(&r->timer, r->owner->reactor, OST_NEVER);
@@ -42,7 +42,7 @@ static bool has_left(const struct ost_stream *s)
 static void on_input(struct ost_watch *watch, unsigned what)
 {
     struct ost_stream *s = OST_CONTAINER(watch, struct ost_stream, request.watch);
-    struct ostler_reactor *reactor = watch->reactor;
+    struct ostler_reactor *reactor = s->request.owner->reactor;
 
     (void)what;
     ost_unpark(s, has_left(s) ? -ECONNRESET : 0);

@@ -24,7 +24,7 @@ static void deliver(void *arg)
         return;
     ost_stall_begin(&hold, r->owner, r);
     m->function(&OST_CONTAINER(r, struct ost_conn, request)->base, m->arg);
-    ost_stall_end(r->owner, r->peer, "a function posted to it");
+    ost_stall_end(r->owner, r, "a function posted to it");
 }
 
 static void release(void *arg)

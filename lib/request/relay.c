@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "request/run.h"
 #include "request/stream.h"
@@ -11,7 +12,7 @@
 /* Before a stop, or after it; or the handler has returned before there was one. */
 enum { RUNNING, STOPPED, ENDED };
 
-enum { MAX_ERRNO = 4095 };
+enum { MAX_ERRNO = 4095, CHUNK = 128 };
 
 /* Everything of a stream that the child has changed and the parent must know. */
 struct report {
@@ -26,7 +27,10 @@ struct report {
     size_t out_size, in_count;
 };
 
-struct ost_relay {
+/* What both have. The next child of the same relay gets it as new, but for the number: whoever was
+ * forked by the last one, and still looks here, sees that it is somebody else's. */
+struct ost_shared {
+    _Atomic uint64_t number;
     atomic_int state;
     atomic_bool cancelled;
     atomic_bool listens; /* the child, to nudges */
@@ -41,114 +45,204 @@ struct ost_relay {
     char self[];               /* the members of the handler's own struct */
 };
 
+/* Relays in one piece of memory, which is never given back before the last: to make a mapping for each
+ * child, with the faults of its first use and its end, costs four times what to show and hide one does. */
+struct chunk {
+    struct ost_list node;
+    char *memory;
+    struct ost_relay relays[CHUNK];
+};
+
 /* The bytes behind the base. */
-static size_t self_size(const struct ost_owner *owner)
+static size_t self_size(const struct ostler_stream_handler *handler)
 {
-    size_t size = owner->options.stream->size;
-
-    return size > sizeof(struct ostler_stream) ? size - sizeof(struct ostler_stream) : 0;
+    return handler->size > sizeof(struct ostler_stream) ? handler->size - sizeof(struct ostler_stream) : 0;
 }
 
-static size_t size_of(const struct ost_owner *owner)
+static size_t whole_pages(size_t size)
 {
-    return sizeof(struct ost_relay) + self_size(owner);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    return (size + page - 1) / page * page;
 }
 
-int ost_relay_open(struct ost_relay **out, const struct ost_owner *owner)
+void ost_relays_init(struct ost_relays *relays, const struct ostler_stream_handler *handler)
 {
-    void *memory = mmap(NULL, size_of(owner), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    relays->size = whole_pages(sizeof(struct ost_shared) + self_size(handler));
+    relays->number = 0;
+    ost_list_init(&relays->chunks);
+    ost_list_init(&relays->free);
+}
 
-    if (memory == MAP_FAILED)
+void ost_relays_fini(struct ost_relays *relays)
+{
+    struct ost_list *node;
+
+    while ((node = ost_list_take(&relays->chunks))) {
+        struct chunk *chunk = OST_CONTAINER(node, struct chunk, node);
+
+        munmap(chunk->memory, CHUNK * relays->size);
+        free(chunk);
+    }
+}
+
+static void enter(struct ost_relays *relays, struct chunk *chunk)
+{
+    ost_list_append(&relays->chunks, &chunk->node);
+    for (size_t i = 0; i < CHUNK; i++) {
+        struct ost_relay *relay = &chunk->relays[i];
+
+        relay->relays = relays;
+        relay->shared = (void *)(chunk->memory + i * relays->size);
+        ost_list_append(&relays->free, &relay->node);
+    }
+}
+
+static int add_chunk(struct ost_relays *relays)
+{
+    struct chunk *chunk = calloc(1, sizeof(*chunk));
+    void *memory;
+
+    if (!chunk)
+        return -ENOMEM;
+    memory = mmap(NULL, CHUNK * relays->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        free(chunk);
         return -errno;
-    *out = memory;
+    }
+    madvise(memory, CHUNK * relays->size, MADV_DONTFORK);
+    chunk->memory = memory;
+    enter(relays, chunk);
     return 0;
 }
 
-void ost_relay_close(struct ost_relay *relay, const struct ost_owner *owner)
+int ost_relay_open(struct ost_relay **out, struct ost_relays *relays)
 {
-    munmap(relay, size_of(owner));
+    int error = ost_list_is_empty(&relays->free) ? add_chunk(relays) : 0;
+    struct ost_relay *relay;
+
+    if (error < 0)
+        return error;
+    relay = OST_CONTAINER(relays->free.next, struct ost_relay, node);
+    if (madvise(relay->shared, relays->size, MADV_DOFORK) < 0)
+        return -errno;
+    ost_list_remove(&relay->node);
+    relay->shown = true;
+    relay->number = ++relays->number;
+    atomic_store(&relay->shared->number, relay->number);
+    *out = relay;
+    return 0;
 }
 
-void ost_relay_hide(struct ost_relay *relay, const struct ost_owner *owner)
+void ost_relay_hide(struct ost_relay *relay)
 {
-    madvise(relay, size_of(owner), MADV_DONTFORK);
+    if (relay->shown)
+        madvise(relay->shared, relay->relays->size, MADV_DONTFORK);
+    relay->shown = false;
+}
+
+/* Nobody finds in it what the last child has left. One that has told of its end has left nothing behind
+ * its report. */
+void ost_relay_close(struct ost_relay *relay)
+{
+    struct ost_shared *shared = relay->shared;
+    struct ost_relays *relays = relay->relays;
+    bool ended = atomic_load(&shared->reported) && shared->report.result != OSTLER_PARK;
+
+    ost_relay_hide(relay);
+    memset(shared, 0, ended ? offsetof(struct ost_shared, in) : relays->size);
+    ost_list_append(&relays->free, &relay->node);
+}
+
+/* Not so in what a child has forked, and has outlived it. */
+static bool is_own(const struct ost_relay *relay)
+{
+    return atomic_load_explicit(&relay->shared->number, memory_order_relaxed) == relay->number;
 }
 
 bool ost_relay_stop(struct ost_relay *relay, int input_left)
 {
+    struct ost_shared *shared = relay->shared;
     int running = RUNNING;
 
-    if (atomic_load(&relay->state) == RUNNING)
-        relay->input_left = input_left;
-    return atomic_compare_exchange_strong(&relay->state, &running, STOPPED);
+    if (atomic_load(&shared->state) == RUNNING)
+        shared->input_left = input_left;
+    return atomic_compare_exchange_strong(&shared->state, &running, STOPPED);
 }
 
 void ost_relay_cancel(struct ost_relay *relay)
 {
-    atomic_store(&relay->cancelled, true);
+    atomic_store(&relay->shared->cancelled, true);
 }
 
 bool ost_relay_is_stopped(const struct ost_relay *relay, int *input_left)
 {
-    if (atomic_load_explicit(&relay->state, memory_order_acquire) != STOPPED)
+    const struct ost_shared *shared = relay->shared;
+
+    if (atomic_load_explicit(&shared->state, memory_order_acquire) != STOPPED || !is_own(relay))
         return false;
     if (input_left)
-        *input_left = relay->input_left;
+        *input_left = shared->input_left;
     return true;
 }
 
 bool ost_relay_is_cancelled(const struct ost_relay *relay)
 {
-    return atomic_load(&relay->cancelled); /* not before it listens (nudge.c) */
+    return atomic_load(&relay->shared->cancelled) && is_own(relay); /* not before it listens (nudge.c) */
 }
 
-static void show_place(struct ost_relay *relay, const char *place)
+static void show_place(struct ost_shared *shared, const char *place)
 {
     size_t n = place ? strlen(place) : 0, cut = n < OST_PLACE_TEXT ? 0 : n - OST_PLACE_TEXT + 1;
 
     for (size_t i = cut; i < n; i++) /* the end of it says more */
-        atomic_store_explicit(&relay->place[i - cut], place[i], memory_order_relaxed);
-    atomic_store_explicit(&relay->place[n - cut], '\0', memory_order_relaxed);
+        atomic_store_explicit(&shared->place[i - cut], place[i], memory_order_relaxed);
+    atomic_store_explicit(&shared->place[n - cut], '\0', memory_order_relaxed);
 }
 
 void ost_relay_note(struct ost_relay *relay, const struct ost_stream *s)
 {
     const char *place = atomic_load_explicit(&s->place, memory_order_relaxed);
+    struct ost_shared *shared = relay->shared;
 
-    if (place != atomic_load_explicit(&relay->shown, memory_order_relaxed)) {
-        show_place(relay, place);
-        atomic_store_explicit(&relay->shown, place, memory_order_relaxed);
+    if (!is_own(relay))
+        return;
+    if (place != atomic_load_explicit(&shared->shown, memory_order_relaxed)) {
+        show_place(shared, place);
+        atomic_store_explicit(&shared->shown, place, memory_order_relaxed);
     }
-    atomic_store_explicit(&relay->since, atomic_load_explicit(&s->since, memory_order_relaxed), memory_order_relaxed);
-    atomic_store_explicit(&relay->bytes_in, ostler_request_bytes_in(&s->request), memory_order_relaxed);
-    atomic_store_explicit(&relay->bytes_out, ostler_request_bytes_out(&s->request), memory_order_relaxed);
+    atomic_store_explicit(&shared->since, atomic_load_explicit(&s->since, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(&shared->bytes_in, ostler_request_bytes_in(&s->request), memory_order_relaxed);
+    atomic_store_explicit(&shared->bytes_out, ostler_request_bytes_out(&s->request), memory_order_relaxed);
 }
 
 void ost_relay_read_note(const struct ost_relay *relay, struct ost_note *out)
 {
+    const struct ost_shared *shared = relay->shared;
+
     for (size_t i = 0; i < OST_PLACE_TEXT; i++)
-        out->place[i] = atomic_load_explicit(&relay->place[i], memory_order_relaxed);
+        out->place[i] = atomic_load_explicit(&shared->place[i], memory_order_relaxed);
     out->place[OST_PLACE_TEXT - 1] = '\0';
-    out->since = atomic_load_explicit(&relay->since, memory_order_relaxed);
-    out->bytes_in = atomic_load_explicit(&relay->bytes_in, memory_order_relaxed);
-    out->bytes_out = atomic_load_explicit(&relay->bytes_out, memory_order_relaxed);
+    out->since = atomic_load_explicit(&shared->since, memory_order_relaxed);
+    out->bytes_in = atomic_load_explicit(&shared->bytes_in, memory_order_relaxed);
+    out->bytes_out = atomic_load_explicit(&shared->bytes_out, memory_order_relaxed);
 }
 
 bool ost_relay_listen(struct ost_relay *relay)
 {
-    return !atomic_exchange(&relay->listens, true);
+    return is_own(relay) && !atomic_exchange(&relay->shared->listens, true);
 }
 
 bool ost_relay_listens(const struct ost_relay *relay)
 {
-    return atomic_load(&relay->listens);
+    return atomic_load(&relay->shared->listens);
 }
 
 bool ost_relay_end(struct ost_relay *relay)
 {
     int running = RUNNING;
 
-    return atomic_compare_exchange_strong(&relay->state, &running, ENDED);
+    return is_own(relay) && atomic_compare_exchange_strong(&relay->shared->state, &running, ENDED);
 }
 
 static struct report report_of(const struct ost_stream *s, int result)
@@ -177,13 +271,17 @@ static struct report report_of(const struct ost_stream *s, int result)
 
 void ost_relay_report(struct ost_relay *relay, const struct ost_stream *s, int result)
 {
-    relay->report = report_of(s, result);
+    struct ost_shared *shared = relay->shared;
+
+    if (!is_own(relay))
+        return;
+    shared->report = report_of(s, result);
     if (result == OSTLER_PARK) {
-        if (relay->report.in_count > 0)
-            memcpy(relay->in, s->in + s->in_used, relay->report.in_count);
-        memcpy(relay->self, &s->base + 1, self_size(s->request.owner));
+        if (shared->report.in_count > 0)
+            memcpy(shared->in, s->in + s->in_used, shared->report.in_count);
+        memcpy(shared->self, &s->base + 1, self_size(s->request.owner->options.stream));
     }
-    atomic_store_explicit(&relay->reported, true, memory_order_release);
+    atomic_store_explicit(&shared->reported, true, memory_order_release);
 }
 
 static bool is_error(int error)
@@ -200,34 +298,34 @@ static bool is_possible(const struct report *report)
 }
 
 /* What every end leaves. */
-static void take_end(struct ostler_request *r, const struct ost_relay *relay, const struct report *report)
+static void take_end(struct ostler_request *r, const struct ost_shared *shared, const struct report *report)
 {
     if (report->reason != OSTLER_CLOSE_NONE)
         ost_request_blame(r, (enum ostler_close_reason)report->reason, report->error);
-    r->io_error = report->io_error;
+    r->io_error = ost_error16(report->io_error);
     atomic_store_explicit(&r->bytes_in, report->bytes_in, memory_order_relaxed);
     atomic_store_explicit(&r->bytes_out, report->bytes_out, memory_order_relaxed);
     r->eof = report->eof != 0;
     r->peer_done = report->peer_done != 0;
     r->broken = report->broken != 0;
-    r->shut_down = atomic_load(&relay->state) == ENDED;
+    OST_CONTAINER(r, struct ost_stream, request)->shut_down = atomic_load(&shared->state) == ENDED;
 }
 
-static int take_input(struct ost_stream *s, const struct ost_relay *relay, size_t n)
+static int take_input(struct ost_stream *s, const struct ost_shared *shared, size_t n)
 {
     if (n > 0 && !s->in)
         s->in = malloc(OST_STREAM_INPUT);
     if (n > 0 && !s->in)
         return -ENOMEM;
     if (n > 0)
-        memcpy(s->in, relay->in, n);
+        memcpy(s->in, shared->in, n);
     s->in_used = 0;
     s->in_count = n;
     return 0;
 }
 
 /* The handler is to be called again, by another child, which inherits all this. */
-static int take_parked(struct ost_stream *s, const struct ost_relay *relay, const struct report *report)
+static int take_parked(struct ost_stream *s, const struct ost_shared *shared, const struct report *report)
 {
     s->set_up = true;
     s->shut = report->shut != 0;
@@ -237,20 +335,21 @@ static int take_parked(struct ost_stream *s, const struct ost_relay *relay, cons
     s->receive_timeout = report->receive_timeout;
     s->deadline = report->deadline;
     s->out_size = report->out_size;
-    memcpy(&s->base + 1, relay->self, self_size(s->request.owner));
-    return take_input(s, relay, report->in_count);
+    memcpy(&s->base + 1, shared->self, self_size(s->request.owner->options.stream));
+    return take_input(s, shared, report->in_count);
 }
 
 int ost_relay_take(const struct ost_relay *relay, struct ost_stream *s, int *result)
 {
+    const struct ost_shared *shared = relay->shared;
     struct report report;
 
-    if (!atomic_load_explicit(&relay->reported, memory_order_acquire))
+    if (!atomic_load_explicit(&shared->reported, memory_order_acquire))
         return -ENODATA;
-    report = relay->report;
+    report = shared->report;
     if (!is_possible(&report))
         return -EBADMSG;
-    take_end(&s->request, relay, &report);
+    take_end(&s->request, shared, &report);
     *result = report.result;
-    return report.result == OSTLER_PARK ? take_parked(s, relay, &report) : 0;
+    return report.result == OSTLER_PARK ? take_parked(s, shared, &report) : 0;
 }

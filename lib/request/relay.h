@@ -12,8 +12,8 @@
 
 #include "request/request.h"
 
-struct ost_relay;
 struct ost_stream;
+struct ost_shared;
 
 enum { OST_PLACE_TEXT = 128 };
 
@@ -23,12 +23,32 @@ struct ost_note {
     uint64_t since, bytes_in, bytes_out;
 };
 
-/* A relay for the requests of owner, which all have the same size. 0 or -errno. */
-int ost_relay_open(struct ost_relay **out, const struct ost_owner *owner);
-void ost_relay_close(struct ost_relay *relay, const struct ost_owner *owner);
+/* All relays of a server, those that are free too. */
+struct ost_relays {
+    struct ost_list chunks, free;
+    size_t size;     /* of each, in bytes */
+    uint64_t number; /* of the last one opened */
+};
 
-/* Children that are forked from now on do not get it. */
-void ost_relay_hide(struct ost_relay *relay, const struct ost_owner *owner);
+/* Each process's own part of a relay. */
+struct ost_relay {
+    struct ost_list node; /* in relays->free */
+    struct ost_relays *relays;
+    struct ost_shared *shared;
+    uint64_t number;
+    bool shown; /* children get it */
+};
+
+/* For requests of handler, which all have the same size. Nothing is to be freed until a relay was opened. */
+void ost_relays_init(struct ost_relays *relays, const struct ostler_stream_handler *handler);
+void ost_relays_fini(struct ost_relays *relays);
+
+/* One that the next child gets, until it is hidden. 0 or -errno. */
+int ost_relay_open(struct ost_relay **out, struct ost_relays *relays);
+void ost_relay_hide(struct ost_relay *relay);
+
+/* The child has ended; what it has left there is gone. */
+void ost_relay_close(struct ost_relay *relay);
 
 /* The parent: the input ends after input_left bytes. False: the handler has returned, and
  * shutdown_request is the child's. */

@@ -14,7 +14,7 @@ int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t
                     const struct ostler_address *peer)
 {
     size_t inside = (size + 7) / 8 * 8; /* the peer's address comes behind it */
-    struct ostler_request *r = calloc(1, inside + ost_address_size(peer));
+    struct ostler_request *r = inside <= UINT32_MAX ? calloc(1, inside + ost_address_size(peer)) : NULL;
 
     if (!r)
         return -ENOMEM;
@@ -23,14 +23,23 @@ int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t
         return -ENOMEM;
     }
     r->owner = owner;
-    r->peer = memcpy((char *)r + inside, peer, ost_address_size(peer));
+    r->peer_at = (uint32_t)inside;
+    memcpy((char *)r + inside, peer, ost_address_size(peer));
     r->input_left = -1;
-    r->born = ost_reactor_now(owner->reactor);
+    r->born_low = (uint32_t)ost_reactor_now(owner->reactor);
+    r->born_high = (uint16_t)(ost_reactor_now(owner->reactor) >> 32);
     ost_list_init(&r->job.node);
     ost_list_append(&owner->requests, &r->node);
     ost_watch_init(&r->watch, owner->reactor, fd, NULL);
     *out = r;
     return 0;
+}
+
+void ost_request_forget(struct ostler_request *r)
+{
+    ost_timer_fini(&r->timer, r->owner->reactor);
+    ost_list_remove(&r->node);
+    free(r);
 }
 
 int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int fd, const struct ostler_address *peer)
@@ -40,30 +49,36 @@ int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int
     return ost_stream_new(out, owner, fd, peer);
 }
 
+/* Of one whose handler runs in a child. */
+static struct ost_relay *relay_of(const struct ostler_request *r)
+{
+    return OST_CONTAINER(r, const struct ost_stream, request)->relay;
+}
+
 bool ost_request_is_stopped(const struct ostler_request *r)
 {
     if (atomic_load_explicit(&r->stopping, memory_order_acquire))
         return true;
-    return r->relay && ost_relay_is_stopped(r->relay, NULL);
+    return r->in_child && ost_relay_is_stopped(relay_of(r), NULL);
 }
 
 bool ost_request_is_cancelled_afar(const struct ostler_request *r)
 {
-    return ost_relay_is_cancelled(r->relay);
+    return ost_relay_is_cancelled(relay_of(r));
 }
 
 /* In a child: take over what the parent has told. */
 static void heed_relay(struct ostler_request *r)
 {
-    if (!atomic_load(&r->stopping) && ost_relay_is_stopped(r->relay, &r->input_left))
+    if (!atomic_load(&r->stopping) && ost_relay_is_stopped(relay_of(r), &r->input_left))
         atomic_store(&r->stopping, true);
-    if (ost_relay_is_cancelled(r->relay))
+    if (ost_relay_is_cancelled(relay_of(r)))
         atomic_store(&r->cancelled, true);
 }
 
 static bool is_stopping(struct ostler_request *r)
 {
-    if (r->relay)
+    if (r->in_child)
         heed_relay(r);
     return atomic_load_explicit(&r->stopping, memory_order_acquire);
 }
@@ -88,11 +103,11 @@ static size_t at_most(size_t n, int limit)
 /* Note an error of the socket, and hand it on. */
 static int failed(struct ostler_request *r, int error)
 {
-    if (r->relay)
+    if (r->in_child)
         heed_relay(r); /* it may be the parent's doing */
     if (error != -EAGAIN) {
         r->broken = true;
-        r->io_error = error;
+        r->io_error = ost_error16(error);
     }
     return error;
 }
@@ -135,6 +150,15 @@ ssize_t ost_request_receive_by(struct ostler_request *r, ost_receiving *receive,
     return receive_by(r, receive, into, n, flags);
 }
 
+ssize_t ost_request_received_nothing(struct ostler_request *r, ssize_t got)
+{
+    if (got < 0)
+        return failed(r, (int)got);
+    r->eof = true;
+    r->peer_done = !is_stopping(r);
+    return 0;
+}
+
 ssize_t ost_request_sent(struct ostler_request *r, ssize_t sent)
 {
     if (sent < 0)
@@ -157,7 +181,7 @@ void ost_request_stop(struct ostler_request *r)
     if (r->datagram)
         return; /* all of its input is there */
     r->input_left = ost_socket_pending(r->watch.fd);
-    if (r->relay && !ost_relay_stop(r->relay, r->input_left))
+    if (r->in_child && !ost_relay_stop(relay_of(r), r->input_left))
         return; /* its end is about to be seen */
     atomic_store_explicit(&r->stopping, true, memory_order_release);
     if (r->is_conn)
@@ -173,8 +197,8 @@ void ost_request_cancel(struct ostler_request *r)
         return;
     }
     atomic_store(&r->cancelled, true);
-    if (r->relay)
-        ost_relay_cancel(r->relay);
+    if (r->in_child)
+        ost_relay_cancel(relay_of(r));
     if (r->closing)
         return; /* it is on its way */
     if (r->is_conn) {
@@ -191,7 +215,7 @@ void ost_request_blame(struct ostler_request *r, enum ostler_close_reason reason
     unsigned char none = OSTLER_CLOSE_NONE;
 
     if (atomic_compare_exchange_strong(&r->reason, &none, (unsigned char)reason))
-        r->error = error;
+        r->error = ost_error16(error);
 }
 
 enum ostler_close_reason ost_request_reason(int error)
@@ -241,7 +265,7 @@ const char *ostler_close_reason_text(enum ostler_close_reason reason)
 
 const struct ostler_address *ostler_request_peer(const struct ostler_request *r)
 {
-    return r ? r->peer : NULL;
+    return r ? ost_request_peer(r) : NULL;
 }
 
 struct ostler_server *ostler_request_server(const struct ostler_request *r)

@@ -20,13 +20,8 @@
 #include "reactor/watch.h"
 #include "request/current.h"
 
-struct ost_relay;
-
 /* How long input is discarded, at most, after the end. */
 enum { OST_LINGER_MS = 2000 };
-
-/* How the child that ran a handler died before it could report. */
-enum ost_death { OST_REPORTED, OST_KILLED, OST_LOST, OST_UNBORN };
 
 /* What the requests of one server share: the server's side that faces them. */
 struct ost_owner {
@@ -53,50 +48,83 @@ static inline struct ost_owner *ost_owner_of(struct ostler_server *server)
     return (struct ost_owner *)(void *)server;
 }
 
+/* There may be very many of these, and each message touches one: so it is small, and what a message
+ * touches stands together, from watch on, and goes on in struct ost_conn or struct ost_stream. What
+ * comes before is for its beginning, its end, and being looked at. */
 struct ostler_request {
     struct ost_list node; /* in owner->requests */
-    struct ost_owner *owner;
-    struct ost_job job; /* whatever comes next for this request */
+    union {
+        uint32_t name;       /* see reactor/names.h; 0: it has none */
+        uint32_t linger_end; /* once discarding: when that ends at the latest; the clock's low half */
+    };
+    uint32_t born_low;    /* see ost_request_born() */
+    int16_t error;        /* 0 or the -errno behind reason, whose author writes it */
+    int16_t io_error;     /* what this connection's own I/O failed with last (handler's thread) */
+    union {
+        int input_left;   /* once stopping: bytes that may still be read (handler's thread) */
+        int discarded;    /* once discarding: input bytes thrown away */
+    };
     struct ost_watch watch;
     struct ost_timer timer;
-    const struct ostler_address *peer; /* behind the request, in the same piece of memory */
-    struct ost_relay *relay;      /* while its handler runs in a child; else NULL */
+    struct ost_owner *owner;
     _Atomic uint64_t bytes_in, bytes_out; /* added to by the handler's thread alone */
-    uint64_t name;                /* see reactor/names.h; 0: it has none */
-    uint64_t born;                /* ms on the clock */
-    uint64_t linger_end;          /* when discarding input ends at the latest */
-    int error;                    /* 0 or the -errno behind reason, whose author writes it */
-    int io_error;                 /* what this connection's own I/O failed with last (handler's thread) */
-    int discarded;                /* input bytes thrown away after the end */
-    int input_left;               /* once stopping: bytes that may still be read (handler's thread) */
+    struct ost_job job;           /* whatever comes next for this request */
+    uint32_t peer_at;             /* where the peer's address is, behind it; 0: see ost_request_peer() */
     atomic_bool stopping;         /* its input ends with what has arrived */
-    bool shut_read;               /* … which SHUT_RD tells a thread that waits for more */
     atomic_bool cancelled;        /* SHUT_RDWR was done: nothing works any more */
+    atomic_uchar reason;          /* enum ostler_close_reason (any thread: the first one stays) */
     bool eof;                     /* the end of input was read (handler's thread) */
     bool peer_done;               /* and it was the peer's own */
-    bool counted;                 /* it holds one of the server's places */
     bool broken;                  /* the socket failed: there is nobody to discard for (handler's thread) */
-    bool closing;                 /* the handler has done with it */
-    bool discarding;              /* … and its input is discarded */
     bool reset;                   /* close with a reset */
-    bool shut_down;               /* shutdown_request was called, in the child */
-    unsigned char death;          /* enum ost_death */
-    unsigned char death_status;   /* the signal */
-    atomic_uchar reason;          /* enum ostler_close_reason (any thread: the first one stays) */
-    bool is_conn;                 /* struct ost_conn, else struct ost_stream or struct ost_datagram */
-    bool datagram;                /* the descriptor is the listener's */
-    bool cut;                     /* … and it was longer than what was received */
+    bool in_child;                /* its handler runs there: see relay in struct ost_stream */
+    /* Set when it is made. */
+    bool is_conn : 1;             /* struct ost_conn, else struct ost_stream or struct ost_datagram */
+    bool datagram : 1;            /* the descriptor is the listener's */
+    bool cut : 1;                 /* … and it was longer than what was received */
+    bool : 0;
+    /* The reactor's thread's alone. */
+    bool counted : 1;             /* it holds one of the server's places */
+    bool closing : 1;             /* the handler has done with it */
+    bool discarding : 1;          /* … and its input is discarded */
+    uint16_t born_high;
 };
+
+/* The peer's address: of an evented datagram it stands elsewhere. */
+const struct ostler_address *ost_datagram_peer(const struct ostler_request *request);
+
+static inline const struct ostler_address *ost_request_peer(const struct ostler_request *request)
+{
+    const char *piece = (const char *)request;
+
+    return request->peer_at ? (const struct ostler_address *)(const void *)(piece + request->peer_at)
+                            : ost_datagram_peer(request);
+}
+
+/* An error as it is kept: no errno is greater, but a handler may return what it likes. */
+static inline int16_t ost_error16(int error)
+{
+    return (int16_t)(error < INT16_MIN ? INT16_MIN : error);
+}
+
+/* When it was born, in ms on the clock. */
+static inline uint64_t ost_request_born(const struct ostler_request *request)
+{
+    return (uint64_t)request->born_high << 32 | request->born_low;
+}
 
 static inline const struct ostler_server_class *ost_request_class(const struct ostler_request *request)
 {
-    return &request->owner->classes[request->peer->kind];
+    return &request->owner->classes[ost_request_peer(request)->kind];
 }
 
 /* Allocate a request of size bytes (the whole of the struct that begins with it)
  * for fd, and enter it in owner's list. Consumes fd on success. -ENOMEM. */
 int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t size, int fd,
                     const struct ostler_address *peer);
+
+/* Undo that; fd is the caller's again. */
+void ost_request_forget(struct ostler_request *request);
 
 /* The request of the right kind for what owner serves. As ost_request_new(). */
 int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int fd,
@@ -110,6 +138,9 @@ ssize_t ost_request_receive(struct ostler_request *request, void *buffer, size_t
  * nothing is counted, and no end latches. */
 typedef ssize_t ost_receiving(int fd, void *into, size_t n, int flags);
 ssize_t ost_request_receive_by(struct ostler_request *request, ost_receiving *receive, void *into, size_t n, int flags);
+
+/* Note that a receive brought nothing, not for lack of room: 0 or -errno, which it returns. */
+ssize_t ost_request_received_nothing(struct ostler_request *request, ssize_t got);
 
 /* Note what a call that sends has returned: the count or -errno. */
 ssize_t ost_request_sent(struct ostler_request *request, ssize_t sent);
@@ -153,7 +184,7 @@ bool ost_request_is_cancelled_afar(const struct ostler_request *request); /* in 
 
 static inline bool ost_request_is_cancelled(const struct ostler_request *request)
 {
-    return atomic_load(&request->cancelled) || (request->relay && ost_request_is_cancelled_afar(request));
+    return atomic_load(&request->cancelled) || (request->in_child && ost_request_is_cancelled_afar(request));
 }
 
 /* Was it told to stop? Thread: any that it runs on, a child's too. */

@@ -7,7 +7,7 @@
 
 enum { WHAT = 200 };
 
-void ost_stall_log(struct ost_owner *owner, const struct ostler_address *peer, uint64_t held, const char *what)
+void ost_stall_log(struct ost_owner *owner, const struct ostler_request *request, uint64_t held, const char *what)
 {
     char text[OSTLER_ADDRESS_TEXT + 2] = "", more[48] = "";
     unsigned suppressed;
@@ -16,7 +16,7 @@ void ost_stall_log(struct ost_owner *owner, const struct ostler_address *peer, u
         return;
     if (suppressed > 0)
         snprintf(more, sizeof(more), " (and %u more like it)", suppressed);
-    if (peer && ostler_address_text(peer, text, sizeof(text) - 2) > 0)
+    if (request && ostler_address_text(ost_request_peer(request), text, sizeof(text) - 2) > 0)
         snprintf(text + strlen(text), 3, ": ");
     ostler_log_write(owner->reactor->log, OSTLER_LOG_WARNING, "%s: %s%s held the loop for %llu ms%s",
                      owner->options.name, text, what, (unsigned long long)held, more);
@@ -31,7 +31,7 @@ static void log_stream(const struct ost_stream *s, uint64_t held)
         snprintf(what, sizeof(what), "its handler, which now waits at %.150s,", place);
     else if (place)
         snprintf(what, sizeof(what), "its handler, which called last at %.150s,", place);
-    ost_stall_log(s->request.owner, s->request.peer, held, what);
+    ost_stall_log(s->request.owner, &s->request, held, what);
 }
 
 void ost_stall_end_stream(struct ost_stream *s)

@@ -15,15 +15,15 @@ static inline void ost_stall_begin(struct ost_hold *hold, const struct ost_owner
     ost_hold_begin(hold, owner->reactor, request);
 }
 
-void ost_stall_log(struct ost_owner *owner, const struct ostler_address *peer, uint64_t held, const char *what);
+void ost_stall_log(struct ost_owner *owner, const struct ostler_request *request, uint64_t held, const char *what);
 
-/* It has given it back. peer may be NULL; what: "on_data". */
-static inline void ost_stall_end(struct ost_owner *owner, const struct ostler_address *peer, const char *what)
+/* It has given it back. request may be NULL; what: "on_data". */
+static inline void ost_stall_end(struct ost_owner *owner, const struct ostler_request *request, const char *what)
 {
     uint64_t held = ost_hold_end(owner->reactor);
 
     if (held > owner->stall_ms)
-        ost_stall_log(owner, peer, held, what);
+        ost_stall_log(owner, request, held, what);
 }
 
 /* The same for a straight-line handler, which has called from ost_here() last. */

@@ -35,6 +35,7 @@ int ost_stream_new(struct ostler_request **out, struct ost_owner *owner, int fd,
     s->out_size = handler->output_buffer;
     s->channel = &ost_socket_channel;
     s->request.name = ost_name_add(owner->reactor, *out); /* now: its thread may ask, which must not add one */
+    s->id = ost_name_of(owner->reactor, s->request.name);
     return 0;
 }
 

@@ -37,11 +37,15 @@ struct ost_parker {
     void (*unpark)(struct ost_stream *stream);
 };
 
+/* How the child that ran a handler died before it could report. */
+enum ost_death { OST_REPORTED, OST_KILLED, OST_LOST, OST_UNBORN };
+
 struct ost_stream {
     struct ostler_request request;
     /* Each read and write touches these, and of a thousand streams none is in the cache: so they stand together. */
     const struct ost_channel *channel;
     const struct ost_parker *parker;
+    struct ost_relay *relay;  /* by which the child that runs it tells; NULL: none does */
     _Atomic(const char *) place; /* of the call in which it waits, or last did: see ost_here() */
     _Atomic uint64_t since;   /* ms on the clock; 0: it runs */
     uint64_t deadline;        /* ms on the clock, or OST_NEVER */
@@ -54,6 +58,10 @@ struct ost_stream {
     unsigned char burst;      /* operations since the reactor had a turn */
     bool set_up;              /* setup was called, and finish is due */
     bool parked;              /* it waits on the reactor, and nothing runs it */
+    bool shut_read;           /* stopping, and SHUT_RD told a thread that waits for more */
+    bool shut_down;           /* shutdown_request was called, in the child */
+    unsigned char death;      /* enum ost_death */
+    unsigned char death_status; /* the signal */
 
     char *in;                 /* read_line's buffer */
     char *out;                /* gathered output */
@@ -63,6 +71,7 @@ struct ost_stream {
     struct ostler_socket *socket; /* of ostler_stream_socket(), which has nothing of its own but its memory */
     atomic_int wake;          /* in a thread: the eventfd that ends its waits, plus one; 0: none yet */
     pid_t child;              /* that runs it, in the parent; 0: none */
+    uint64_t id;              /* its name and that one's generation: its thread may ask for them */
     int ended;                /* 0, or the -errno that ended a wait on the reactor: handle is not called again */
     alignas(max_align_t) struct ostler_stream base; /* then the subclass's members */
 };
@@ -151,8 +160,8 @@ static inline void ost_stream_note_wait(struct ost_stream *s, uint64_t now)
 {
     atomic_store_explicit(&s->place, ost_here(), memory_order_relaxed);
     atomic_store_explicit(&s->since, now, memory_order_relaxed);
-    if (s->request.relay)
-        ost_relay_note(s->request.relay, s);
+    if (s->relay)
+        ost_relay_note(s->relay, s);
 }
 
 /* It does so on the reactor, and nothing runs it. */
@@ -165,8 +174,8 @@ static inline void ost_stream_note_idle(struct ost_stream *s, uint64_t now)
 static inline void ost_stream_note_run(struct ost_stream *s)
 {
     atomic_store_explicit(&s->since, 0, memory_order_relaxed);
-    if (s->request.relay)
-        ost_relay_note(s->request.relay, s);
+    if (s->relay)
+        ost_relay_note(s->relay, s);
 }
 
 #endif

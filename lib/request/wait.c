@@ -287,7 +287,7 @@ static int poll_once(struct ost_waiter *w, struct pollfd *polled, size_t n, uint
     if (!w->stream)
         return poll(polled, n, ms);
     ost_stream_note_wait(w->stream, now);
-    if (w->stream->request.relay)
+    if (w->stream->relay)
         count = ost_nudge_poll(&w->stream->request, polled, n, ms);
     else
         count = poll(polled, n, ms);
@@ -423,7 +423,7 @@ void ost_stream_stop(struct ostler_request *r)
     if (s->parked) {
         ost_unpark(s, s->set_up || r->input_left > 0 ? 0 : -ECANCELED);
     } else if (!s->parker) {
-        r->shut_read = true;
+        s->shut_read = true;
         shutdown(r->watch.fd, SHUT_RD);
     } else if (r->input_left == 0) {
         end_if_wanted(s, OST_READ); /* one that sends goes on waiting for room */
@@ -437,7 +437,7 @@ void ost_stream_cancel(struct ostler_request *r)
 
     if (wake >= 0)
         eventfd_write(wake, 1);
-    if (r->relay)
+    if (s->relay)
         ost_nudge(r);
     end(s->waiting, -ECANCELED);
     ost_unpark(s, -ECANCELED); /* it may be gone then */

@@ -49,6 +49,7 @@ void ost_listener_pause(struct ost_listener *l, int error)
     l->pause_ms = l->pause_ms * 2 < MAX_PAUSE_MS ? l->pause_ms * 2 : MAX_PAUSE_MS;
     ost_request_spare_descriptor(r);
     ost_watch_set(&l->watch, 0);
+    ost_balance_tell(l->server);
 }
 
 static unsigned wants(const struct ost_listener *l)
@@ -57,7 +58,7 @@ static unsigned wants(const struct ost_listener *l)
         return 0;
     if (l->receiver)
         return ost_receiver_wants(l);
-    return ost_server_has_room(l->server) ? OST_READ : 0;
+    return ost_server_has_room(l->server) && !l->passing ? OST_READ : 0;
 }
 
 void ost_listener_watch(struct ost_listener *l)
@@ -73,6 +74,7 @@ static void try_again(struct ost_listener *l)
     ost_list_remove(&l->starved.node);
     ost_timer_set(&l->retry, reactor_of(l), OST_NEVER);
     l->paused = false;
+    ost_balance_tell(l->server);
     ost_listener_watch(l);
 }
 
@@ -136,6 +138,8 @@ static bool accept_one(struct ost_listener *l)
     if (fd == -EAGAIN)
         return false;
     error = fd < 0 ? fd : ost_server_admit(s, fd, &peer);
+    if (fd >= 0)
+        ost_balance_note_accept(s);
     if (error < 0) {
         ost_listener_pause(l, error);
         return false;
@@ -144,15 +148,22 @@ static bool accept_one(struct ost_listener *l)
     return true;
 }
 
+/* May another connection be accepted, here and now? */
+static bool may_accept(const struct ost_listener *l)
+{
+    return l->fd >= 0 && ost_server_has_room(l->server) && ost_balance_has_turn(l->server);
+}
+
 static void on_ready(struct ost_watch *watch, unsigned what)
 {
     struct ost_listener *l = OST_CONTAINER(watch, struct ost_listener, watch);
-    struct ostler_reactor *r = watch->reactor;
+    struct ostler_reactor *r = reactor_of(l);
 
     (void)what;
-    for (int i = 0; i < ACCEPT_BATCH && l->fd >= 0 && ost_server_has_room(l->server); i++)
-        if (!accept_one(l))
-            break;
+    ost_balance_look(l);
+    for (int i = 0; i < ACCEPT_BATCH && may_accept(l) && accept_one(l); i++)
+        continue;
+    ost_balance_tell(l->server);
     ost_listener_watch(l);
     ost_reactor_settle(r);
 }

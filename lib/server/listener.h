@@ -24,6 +24,8 @@ struct ost_listener {
     uint64_t lacked;           /* when it lacked something last, ms; 0: never */
     long pause_ms;             /* how long the next pause is; 0: it does not lack anything */
     bool paused;
+    bool passing;      /* it is other processes' turn, see balance.c */
+    uint32_t accepted; /* as guard.c has seen it last */
 };
 
 /* Once, when the server is made: -ENOMEM. And when it is freed. */

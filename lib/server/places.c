@@ -40,7 +40,7 @@ static int process(struct ostler_server *s, struct ostler_request *r)
         class->handle_error(s, r, error);
     else if (cancelled)
         ost_server_limit_child(s, r);
-    ost_stall_end(&s->owner, r->peer, "process_request");
+    ost_stall_end(&s->owner, r, "process_request");
     return error;
 }
 

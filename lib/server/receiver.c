@@ -155,7 +155,7 @@ static void go_on_closing(struct ost_listener *l)
 void ost_receiver_ready(struct ost_watch *watch, unsigned what)
 {
     struct ost_listener *l = OST_CONTAINER(watch, struct ost_listener, watch);
-    struct ostler_reactor *reactor = watch->reactor;
+    struct ostler_reactor *reactor = l->server->owner.reactor;
 
     l->receiver->taking = true;
     if (what & OST_WRITE)

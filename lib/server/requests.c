@@ -41,7 +41,9 @@ static void set_state(struct ostler_request_info *info, const char *state, uint6
 
 static void see_closing(struct ostler_request_info *info, const struct ostler_request *r, uint64_t now)
 {
-    set_state(info, "is closing", r->discarding ? r->linger_end - OST_LINGER_MS : 0, now);
+    uint64_t since = now - OST_LINGER_MS + (uint64_t)(int64_t)(int32_t)(r->linger_end - (uint32_t)now);
+
+    set_state(info, "is closing", r->discarding ? since : 0, now);
 }
 
 static const char *conn_state(const struct ost_conn *c)
@@ -60,14 +62,14 @@ static void see_conn(struct ostler_request_info *info, const struct ost_conn *c,
     if (ost_hold_is_of(c->request.owner->reactor, &c->request))
         set_state(info, "runs", 0, now);
     else
-        set_state(info, conn_state(c), c->progress, now);
+        set_state(info, conn_state(c), ost_conn_progress(c), now);
 }
 
 static void see_child(struct sight *sight, const struct ost_stream *s, uint64_t now)
 {
     struct ostler_request_info *info = &sight->info;
 
-    ost_relay_read_note(s->request.relay, &sight->note);
+    ost_relay_read_note(s->relay, &sight->note);
     info->child = s->child;
     info->bytes_in = sight->note.bytes_in;
     info->bytes_out = sight->note.bytes_out;
@@ -95,8 +97,8 @@ static void see(struct sight *sight, const struct ostler_request *r, uint64_t no
 
     sight->info = (struct ostler_request_info){
         .service = r->owner->options.name,
-        .peer = r->peer,
-        .age_ms = ms_since(r->born, now),
+        .peer = ost_request_peer(r),
+        .age_ms = ms_since(ost_request_born(r), now),
         .bytes_in = ostler_request_bytes_in(r),
         .bytes_out = ostler_request_bytes_out(r),
     };
@@ -104,7 +106,7 @@ static void see(struct sight *sight, const struct ostler_request *r, uint64_t no
         see_closing(&sight->info, r, now);
     else if (r->is_conn)
         see_conn(&sight->info, OST_CONTAINER(r, const struct ost_conn, request), now);
-    else if (r->relay)
+    else if (r->in_child)
         see_child(sight, s, now);
     else
         see_stream(&sight->info, s, now);
@@ -151,7 +153,7 @@ static void log_request(const struct ostler_server *s, const struct ostler_reque
 
     see(&sight, r, now);
     describe(where, info);
-    ostler_address_text(r->peer, peer, sizeof(peer));
+    ostler_address_text(ost_request_peer(r), peer, sizeof(peer));
     if (info->child)
         snprintf(child, sizeof(child), ", child %ld", info->child);
     ostler_log_write(ostler_server_log(s), OSTLER_LOG_INFO, "%s: %s: %s, %ld.%ld s old, %llu bytes in, %llu out%s",
@@ -162,7 +164,7 @@ static void log_request(const struct ostler_server *s, const struct ostler_reque
 /* Younger ones come behind it in the list. */
 static bool is_over(const struct ostler_server *s)
 {
-    return s->owner.listed == &s->owner.requests || request_of(s->owner.listed)->born > s->list_begun;
+    return s->owner.listed == &s->owner.requests || ost_request_born(request_of(s->owner.listed)) > s->list_begun;
 }
 
 static void go_on(struct ostler_server *s)

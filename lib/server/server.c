@@ -53,6 +53,7 @@ bool ost_server_has_room_for_datagrams(const struct ostler_server *s)
 
 void ost_server_watch_listeners(struct ostler_server *s)
 {
+    ost_balance_tell(s);
     for (size_t i = 0; i < s->listener_count; i++)
         ost_listener_watch(&s->listeners[i]);
 }
@@ -92,7 +93,7 @@ static bool is_wanted(struct ostler_server *s, const struct ostler_request *r)
 
     ost_stall_begin(&hold, &s->owner, r);
     wanted = ost_request_class(r)->verify_request(s, r);
-    ost_stall_end(&s->owner, r->peer, "verify_request");
+    ost_stall_end(&s->owner, r, "verify_request");
     return wanted;
 }
 
@@ -160,7 +161,7 @@ void ost_server_admit_datagram(struct ostler_server *s, struct ostler_request *r
         process_datagram(s, r);
     class->shutdown_request(s, r);
     class->close_request(s, r);
-    ost_stall_end(&s->owner, r->peer, "on_datagram");
+    ost_stall_end(&s->owner, r, "on_datagram");
 }
 
 /* Listeners for one address: two for a "*". */

@@ -17,6 +17,7 @@
 
 #include "base/throttle.h"
 #include "request/request.h"
+#include "server/balance.h"
 #include "server/listener.h"
 
 enum ost_server_state { OST_SERVER_NEW, OST_SERVER_SERVING, OST_SERVER_STOPPING, OST_SERVER_STOPPED };
@@ -32,6 +33,7 @@ struct ostler_server {
     void *mixin_state;
     struct ost_listener *listeners;
     size_t listener_count;
+    struct ost_seat seat; /* among other processes that accept from the same sockets */
 
     enum ost_server_state state;
     size_t running, capacity; /* those that have a place, and how many there are */

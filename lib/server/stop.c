@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/closing.h"
 #include "mixin/inline.h"
 #include "request/stall.h"
 #include "server/receiver.h"
@@ -118,6 +119,7 @@ void ost_server_begin_stop(struct ostler_server *s)
     if (served)
         take_rest(s); /* who does not serve takes nothing: another process may, from the same sockets */
     s->class->close(s);
+    ost_balance_tell(s);
     if (ost_list_is_empty(&s->stoppable.node)) /* handle_request()'s threads: a run waits for them too */
         ost_list_append(&r->stoppables, &s->stoppable.node);
     ost_timer_set(&s->stop_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.stop_timeout_ms));
@@ -162,7 +164,7 @@ static void log_killed(struct ostler_server *s, const struct ostler_request *r)
 {
     char peer[OSTLER_ADDRESS_TEXT];
 
-    ostler_address_text(r->peer, peer, sizeof(peer));
+    ostler_address_text(ost_request_peer(r), peer, sizeof(peer));
     ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING,
                      "%s: %s: its handler still ran although it was cut off, and was killed", s->name, peer);
 }
@@ -202,7 +204,7 @@ void ost_server_log_holders(struct ostler_server *s, const char *what)
             continue; /* it waits for those */
         if (logged++ >= HOLDERS_LOGGED)
             break;
-        ostler_address_text(r->peer, peer, sizeof(peer));
+        ostler_address_text(ost_request_peer(r), peer, sizeof(peer));
         ostler_log_write(ostler_server_log(s), OSTLER_LOG_ERROR, "%s: %s: its handler still runs%s", s->name, peer,
                          what);
     }
@@ -227,7 +229,7 @@ static void on_cancel_timer(struct ost_timer *timer)
 
 void ost_server_limit_child(struct ostler_server *s, struct ostler_request *r)
 {
-    if (!r->relay || !s->mixin->kill)
+    if (!r->in_child || !s->mixin->kill)
         return;
     r->timer.fire = on_cancel_timer;
     ost_timer_set(&r->timer, s->owner.reactor, ost_reactor_refresh(s->owner.reactor) + GRACE_MS);
@@ -333,18 +335,18 @@ static void on_hook(struct ost_job *job)
 }
 
 /* In a child: what it has inherited of us. */
-static void let_go(struct ost_holder *holder, int keep)
+static void let_go(struct ost_holder *holder, struct ost_closing *closing)
 {
     struct ostler_server *s = OST_CONTAINER(holder, struct ostler_server, holder);
     struct ost_list *node, *next;
 
     for (size_t i = 0; i < s->listener_count; i++) {
-        ost_reactor_let_go(s->listeners[i].fd, keep);
-        if (s->listeners[i].fd != keep)
+        ost_closing_add(closing, s->listeners[i].fd);
+        if (s->listeners[i].fd != closing->keep)
             s->listeners[i].fd = -1;
     }
     OST_LIST_EACH(node, next, &s->owner.requests)
-        ost_reactor_let_go(OST_CONTAINER(node, struct ostler_request, node)->watch.fd, keep);
+        ost_closing_add(closing, OST_CONTAINER(node, struct ostler_request, node)->watch.fd);
 }
 
 int ost_stop_init(struct ostler_server *s)

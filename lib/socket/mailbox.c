@@ -39,7 +39,7 @@ int ost_mailbox_check(const struct ostler_mailbox *m)
 
     if (!m)
         return -EINVAL;
-    return r && r->relay && m->process != getpid() ? -EPERM : 0;
+    return r && r->in_child && m->process != getpid() ? -EPERM : 0;
 }
 
 static int check_options(struct ostler_mailbox_options *o)

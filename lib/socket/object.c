@@ -92,7 +92,7 @@ static void on_orphaned(struct ost_job *job)
         station->owner->station = NULL;
         free_station(station);
     } else { /* it was closed elsewhere, and the reactor has not come to that */
-        ost_reactor_withdraw(station->port.watch.reactor, &station->end);
+        ost_reactor_withdraw(station->reactor, &station->end);
         on_end(&station->end);
     }
 }
@@ -104,6 +104,7 @@ static int new_station(struct ostler_socket *s, struct ostler_reactor *reactor)
     if (!station)
         return -ENOMEM;
     ost_port_init(&station->port, reactor, s->fd);
+    station->reactor = reactor;
     ost_list_init(&station->end.node);
     station->end.run = on_end;
     station->orphan.run = on_orphaned;
@@ -125,7 +126,7 @@ int ost_object_need(struct ost_need *need, struct ostler_socket *s, unsigned wha
     reactor = waiter->stream && waiter->stream->parker ? waiter->stream->request.owner->reactor : NULL;
     if (reactor && !s->station && !s->request)
         error = new_station(s, reactor);
-    if (error == 0 && reactor && s->station && s->station->port.watch.reactor == reactor)
+    if (error == 0 && reactor && s->station && s->station->reactor == reactor)
         ost_need_port(need, &s->station->port, what);
     else
         ost_need_descriptor(need, s->fd, what);
@@ -251,7 +252,7 @@ int ostler_socketpair(struct ostler_socket **a, struct ostler_socket **b, int ty
 /* Is it watched by a reactor that only another thread may tell to forget it? */
 static bool is_watched_elsewhere(const struct ostler_socket *s)
 {
-    const struct ostler_reactor *reactor = s->station ? s->station->port.watch.reactor : NULL;
+    const struct ostler_reactor *reactor = s->station ? s->station->reactor : NULL;
 
     return reactor && !ost_reactor_is_disowned(reactor) && !ostler_reactor_is_current(reactor);
 }
@@ -267,10 +268,10 @@ static int let_go(struct ostler_socket *s)
     s->station = NULL;
     if (station)
         station->owner = NULL;
-    if (station && ost_reactor_is_disowned(station->port.watch.reactor)) {
+    if (station && ost_reactor_is_disowned(station->reactor)) {
         close(fd); /* a child: the watch is its parent's */
     } else if (watched_elsewhere) {
-        ost_reactor_post_job(station->port.watch.reactor, &station->end);
+        ost_reactor_post_job(station->reactor, &station->end);
     } else {
         if (station)
             free_station(station);
@@ -290,7 +291,7 @@ static int hand_over(struct ostler_socket *s)
             let_go(s);
         return fd;
     }
-    if (s->station && !ost_reactor_is_disowned(s->station->port.watch.reactor))
+    if (s->station && !ost_reactor_is_disowned(s->station->reactor))
         free_station(s->station);
     s->station = NULL;
     s->fd = -1;
@@ -339,7 +340,7 @@ int ostler_stream_socket(struct ostler_socket **out, struct ostler_stream *strea
     if (inside->packet)
         return -EOPNOTSUPP;
     if (!inside->socket)
-        error = make_object(&inside->socket, inside->request.watch.fd, inside->request.peer->as.sa.sa_family,
+        error = make_object(&inside->socket, inside->request.watch.fd, ost_request_peer(&inside->request)->as.sa.sa_family,
                             SOCK_STREAM);
     if (error < 0)
         return error;

@@ -18,6 +18,7 @@
 
 struct ost_station {
     struct ost_port port;
+    struct ostler_reactor *reactor; /* that watches it */
     struct ost_job end;     /* undoes it, posted by another thread */
     struct ost_job orphan;  /* undoes it when the reactor is freed first */
     struct ostler_socket *owner; /* NULL: it was closed */
