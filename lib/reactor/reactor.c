@@ -22,7 +22,7 @@
 
 enum { BASE_DESCRIPTORS = 4 }; /* epoll's, a pair for signals, and one for post.c */
 
-_Thread_local __attribute__((tls_model("initial-exec"))) struct ostler_reactor *ost_running;
+_Thread_local struct ostler_reactor *ost_running __attribute__((tls_model("initial-exec")));
 
 /* Are there the descriptors that a base needs? Without them libevent does not fail: it
  * ends the process (evsig_init_ calls event_err). Between this look and libevent's use

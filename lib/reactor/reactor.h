@@ -106,7 +106,7 @@ struct ostler_reactor {
 };
 
 /* The reactor that the calling thread runs just now, or NULL. */
-extern _Thread_local __attribute__((tls_model("initial-exec"), visibility("hidden"))) struct ostler_reactor *ost_running;
+extern _Thread_local struct ostler_reactor *ost_running __attribute__((tls_model("initial-exec")));
 
 static inline struct ostler_reactor *ost_reactor_running(void)
 {

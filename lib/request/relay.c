@@ -105,7 +105,8 @@ static int add_chunk(struct ost_relays *relays)
 
     if (!chunk)
         return -ENOMEM;
-    memory = mmap(NULL, CHUNK * relays->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    memory = mmap(NULL, CHUNK * relays->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+                  -1, 0);
     if (memory == MAP_FAILED) {
         free(chunk);
         return -errno;
