@@ -124,21 +124,21 @@ int ost_relay_open(struct ost_relay **out, struct ost_relays *relays)
     if (error < 0)
         return error;
     relay = OST_CONTAINER(relays->free.next, struct ost_relay, node);
-    if (madvise(relay->shared, relays->size, MADV_DOFORK) < 0)
-        return -errno;
     ost_list_remove(&relay->node);
-    relay->shown = true;
     relay->number = ++relays->number;
     atomic_store(&relay->shared->number, relay->number);
     *out = relay;
     return 0;
 }
 
-void ost_relay_hide(struct ost_relay *relay)
+int ost_relay_show(const struct ost_relay *relay)
 {
-    if (relay->shown)
-        madvise(relay->shared, relay->relays->size, MADV_DONTFORK);
-    relay->shown = false;
+    return madvise(relay->shared, relay->relays->size, MADV_DOFORK) < 0 ? -errno : 0;
+}
+
+void ost_relay_hide(const struct ost_relay *relay)
+{
+    madvise(relay->shared, relay->relays->size, MADV_DONTFORK);
 }
 
 /* Nobody finds in it what the last child has left. One that has told of its end has left nothing behind
@@ -149,7 +149,6 @@ void ost_relay_close(struct ost_relay *relay)
     struct ost_relays *relays = relay->relays;
     bool ended = atomic_load(&shared->reported) && shared->report.result != OSTLER_PARK;
 
-    ost_relay_hide(relay);
     memset(shared, 0, ended ? offsetof(struct ost_shared, in) : relays->size);
     ost_list_append(&relays->free, &relay->node);
 }
