@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <stdnoreturn.h>
@@ -35,7 +36,7 @@
 #include "request/relay.h"
 #include "request/run.h"
 
-enum { DEFAULT_CHILDREN = 40, GRACE_MS = 250, LOOK_MS = 10, IN_A_ROW = 16 };
+enum { DEFAULT_CHILDREN = 40, GRACE_MS = 250, LOOK_MS = 10, IN_A_ROW = 8 };
 
 /* The mix-in's state. */
 struct forking {
@@ -403,6 +404,7 @@ static void bear(struct ost_job *job)
 
     while ((n = take_unborn(f, births)) > 0) {
         fork_all(f, births, n);
+        sched_yield();
         attend_all(f, births, n);
     }
 }
