@@ -36,7 +36,7 @@
 #include "request/relay.h"
 #include "request/run.h"
 
-enum { DEFAULT_CHILDREN = 40, GRACE_MS = 250, LOOK_MS = 10, IN_A_ROW = 8 };
+enum { DEFAULT_CHILDREN = 40, GRACE_MS = 250, LOOK_MS = 10, IN_A_ROW = 16 };
 
 /* The mix-in's state. */
 struct forking {
