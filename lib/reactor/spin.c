@@ -10,6 +10,9 @@
  * of both sides are part of it. */
 enum { SOON = 4, MOST_FAILURES = 10, MOST_US = 1000000 };
 
+/* Luck is an average in which the last look counts a WEIGHT-th; below LEAST_LUCK it does not pay. */
+enum { MOST_LUCK = 1024, LEAST_LUCK = 256, WEIGHT = 8 };
+
 static bool is_worth_it(struct ost_spin *s)
 {
     if (!s->soon)
@@ -34,6 +37,21 @@ static int look(struct ostler_reactor *r, uint64_t start)
     return 0;
 }
 
+static void note_success(struct ost_spin *s)
+{
+    s->luck += (MOST_LUCK - s->luck) / WEIGHT;
+    s->failures = 0;
+}
+
+static void note_failure(struct ost_spin *s)
+{
+    s->luck -= s->luck / WEIGHT;
+    if (s->luck >= LEAST_LUCK)
+        return;
+    s->failures += s->failures < MOST_FAILURES;
+    s->rest = (1u << s->failures) - 1;
+}
+
 int ost_spin_turn(struct ostler_reactor *r)
 {
     struct ost_spin *s = &r->spin;
@@ -42,12 +60,13 @@ int ost_spin_turn(struct ostler_reactor *r)
 
     if (is_worth_it(s)) {
         found = look(r, start);
-        if (found != 0) {
-            s->failures = 0;
-            return found < 0 ? -1 : 0;
+        if (found < 0)
+            return -1;
+        if (found > 0) {
+            note_success(s);
+            return 0;
         }
-        s->failures += s->failures < MOST_FAILURES;
-        s->rest = (1u << s->failures) - 1;
+        note_failure(s);
         start = ost_clock_us();
     }
     found = ost_reactor_loop(r, 0);
