@@ -101,11 +101,12 @@ static void enter(struct ost_relays *relays, struct chunk *chunk)
 static int add_chunk(struct ost_relays *relays)
 {
     struct chunk *chunk = calloc(1, sizeof(*chunk));
+    int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
     void *memory;
 
     if (!chunk)
         return -ENOMEM;
-    memory = mmap(NULL, CHUNK * relays->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    memory = mmap(NULL, CHUNK * relays->size, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (memory == MAP_FAILED) {
         free(chunk);
         return -errno;
