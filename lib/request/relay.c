@@ -101,12 +101,12 @@ static void enter(struct ost_relays *relays, struct chunk *chunk)
 static int add_chunk(struct ost_relays *relays)
 {
     struct chunk *chunk = calloc(1, sizeof(*chunk));
+    int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
     void *memory;
 
     if (!chunk)
         return -ENOMEM;
-    memory = mmap(NULL, CHUNK * relays->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
-                  -1, 0);
+    memory = mmap(NULL, CHUNK * relays->size, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (memory == MAP_FAILED) {
         free(chunk);
         return -errno;
@@ -312,13 +312,13 @@ static void take_end(struct ostler_request *r, const struct ost_shared *shared, 
 {
     if (report->reason != OSTLER_CLOSE_NONE)
         ost_request_blame(r, (enum ostler_close_reason)report->reason, report->error);
-    r->io_error = ost_error16(report->io_error);
+    r->io_error = report->io_error;
     atomic_store_explicit(&r->bytes_in, report->bytes_in, memory_order_relaxed);
     atomic_store_explicit(&r->bytes_out, report->bytes_out, memory_order_relaxed);
     r->eof = report->eof != 0;
     r->peer_done = report->peer_done != 0;
     r->broken = report->broken != 0;
-    OST_CONTAINER(r, struct ost_stream, request)->shut_down = atomic_load(&shared->state) == ENDED;
+    r->shut_down = atomic_load(&shared->state) == ENDED;
 }
 
 static int take_input(struct ost_stream *s, const struct ost_shared *shared, size_t n)

@@ -884,6 +884,34 @@ static void raise_usr1(void *arg)
     kill(getpid(), SIGUSR1);
 }
 
+static void block(int number, int how)
+{
+    sigset_t only;
+
+    sigemptyset(&only);
+    sigaddset(&only, number);
+    pthread_sigmask(how, &only, NULL);
+}
+
+START_TEST(a_blocked_signal_comes_all_the_same_and_its_disposition_is_left_alone)
+{
+    struct sigaction action;
+    struct ostler_signal *s;
+
+    block(SIGUSR1, SIG_BLOCK);
+    clocks_init(&watched, raise_usr1, nothing);
+    ck_assert_int_eq(ostler_signal_new(&s, watched.reactor, SIGUSR1, on_signal_stop, &watched), 0);
+    sigaction(SIGUSR1, NULL, &action);
+    ck_assert(action.sa_handler == SIG_DFL);
+    ck_assert_int_eq(ostler_timer_start(watched.a, 10), 0);
+    clocks_run(&watched);
+    ck_assert_int_eq(watched.fired, 1);
+    ostler_signal_free(s);
+    clocks_fini(&watched);
+    block(SIGUSR1, SIG_UNBLOCK);
+}
+END_TEST
+
 START_TEST(a_signal_wakes_a_reactor_that_waits)
 {
     struct ostler_signal *s;
@@ -1007,6 +1035,7 @@ int main(void)
     tc = harness_case(suite, "signals");
     tcase_add_test(tc, a_signal_runs_its_function_on_the_reactor);
     tcase_add_test(tc, a_signal_wakes_a_reactor_that_waits);
+    tcase_add_test(tc, a_blocked_signal_comes_all_the_same_and_its_disposition_is_left_alone);
     tcase_add_test(tc, the_previous_disposition_comes_back);
     tcase_add_test(tc, what_is_no_signal_is_refused);
     tcase_add_test(tc, a_watcher_frees_itself_in_its_function);
