@@ -14,7 +14,13 @@
  * most find a thread that is awake.
  *
  * The server never hands over more than the capacity, so there is always a thread to come for
- * what stands in the queue: one that runs no handler, or one that could not be started. */
+ * what stands in the queue: one that runs no handler, or one that could not be started.
+ *
+ * Where a connection's time goes (connect, echo, close; 64 at once on one core): to the 7 calls that it
+ * needs (accept4, setsockopt for the time-out, recv twice, send, shutdown, close), to 0.6 of
+ * futex(2), 0.4 of sched_yield(2) and 2 changes of thread. 9 parts in 10 of the CPU are the kernel's.
+ * When all waited for one condition it was 3 of futex(2) and 3 changes; a thread that is created for
+ * each takes 15 calls. One change must be: the thread that waits for the peer's end blocks. */
 #include <ostler/sys/mixin.h>
 
 #include <errno.h>

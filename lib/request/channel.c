@@ -10,7 +10,13 @@
  * Sending, anywhere: send without waiting; when the kernel is full, ost_wait().
  *
  * A handler on the reactor's thread whose peer is as fast as itself would never
- * wait: after a burst of operations it gives the others a turn. */
+ * wait: after a burst of operations it gives the others a turn.
+ *
+ * Where a request's time goes in a thread: to one recv(2), one send(2) and one change of thread. All but
+ * a twelfth of it is the kernel's, and most of that twelfth is waiting for what is no longer in the
+ * cache: our instructions are some 350, and touch 4 lines of the stream. A fiftieth is the
+ * kernel's timer, which each wait sets for SO_RCVTIMEO. It stays: nothing else ends a recv(2) and
+ * leaves the socket as it is, for shutdown(2) does not, and signals are the program's. */
 #include <errno.h>
 
 #include "net/socket.h"
