@@ -190,19 +190,20 @@ void ost_reactor_descriptor_freed(struct ostler_reactor *r)
         ost_list_append(&r->soon, node);
 }
 
-void ost_reactor_disown(struct ostler_reactor *r, int keep)
+void ost_reactor_name_descriptors(struct ostler_reactor *r, struct ost_closing *closing)
 {
     struct ost_list *node, *next;
-    struct ost_closing closing;
 
-    ost_closing_init(&closing, keep);
     OST_LIST_EACH(node, next, &r->holders) {
         struct ost_holder *holder = OST_CONTAINER(node, struct ost_holder, node);
 
-        holder->let_go(holder, &closing);
+        holder->name(holder, closing);
     }
-    ost_closing_add(&closing, r->wake_fd);
-    ost_closing_end(&closing);
+    ost_closing_add(closing, r->wake_fd);
+}
+
+void ost_reactor_disown(struct ostler_reactor *r)
+{
     r->wake_fd = -1;
     atomic_store(&r->thread, 0); /* no thread's */
     ost_running = NULL;

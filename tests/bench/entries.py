@@ -9,6 +9,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 OSTLER = {f"ostler {mixin}": (mixin, {}) for mixin in ("evented", "fibers", "threading", "forking", "inline")}
 OSTLER |= {f"ostler {mixin}, 2 workers": (mixin, {"workers": 2}) for mixin in ("evented", "fibers")}
+OSTLER |= {"ostler evented, busy poll": ("evented", {"busy_poll_us": 50})}
 PEERS = {
     "raw epoll": ("epoll",),
     "libevent event": ("event",),

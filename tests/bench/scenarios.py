@@ -8,6 +8,7 @@ from programs import BOTH_CORES, LOAD_CORE, SERVER_CORE, cores_busy
 
 TCP, UDP, UNIX = "tcp:127.0.0.1:0", "udp:127.0.0.1:0", "unix:@ostler-bench"
 TWO_CORES = ["Go", "raw epoll", "ostler evented", "ostler evented, 2 workers", "ostler fibers, 2 workers"]
+BUSY = "ostler evented, busy poll"
 MIXINS = ["ostler evented", "ostler fibers", "ostler threading"]
 EVERYONE = [*LOOPS, "C threads", "C forks", "Python threads", "Python forks", "Python asyncio", *MIXINS,
             "ostler forking"]
@@ -33,8 +34,9 @@ def scenario(name, title, entries, *, loads=None, mode="crowd", address=TCP, gen
 
 
 SCENARIOS = [
-    scenario("1", "1 connection × 64 bytes", [*LOOPS, "C threads", "Python threads", *MIXINS, "ostler inline"], n=1),
-    scenario("64", "64 connections × 64 bytes", EVERYONE, n=64),
+    scenario("1", "1 connection × 64 bytes", [*LOOPS, "C threads", "Python threads", *MIXINS, "ostler inline", BUSY],
+             n=1),
+    scenario("64", "64 connections × 64 bytes", [*EVERYONE, BUSY], n=64),
     scenario("1000", "1,000 connections × 64 bytes", [*LOOPS, "C threads", "Python threads", *MIXINS], n=1000),
     scenario("10000", "10,000 connections × 64 bytes", [*LOOPS, "C threads", *MIXINS], n=10000),
     scenario("large", "64 connections × 16 KiB", [*LOOPS, "C threads", *MIXINS], n=64, s=16384),
