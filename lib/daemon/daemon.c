@@ -24,7 +24,6 @@
 
 #include <ostler/error.h>
 #include <ostler/log.h>
-#include <ostler/mixin.h>
 #include <ostler/reactor.h>
 #include <ostler/server.h>
 #include <ostler/sys/balance.h>
@@ -33,6 +32,7 @@
 #include "daemon/ports.h"
 #include "daemon/process.h"
 #include "daemon/ready.h"
+#include "daemon/service.h"
 #include "daemon/stopper.h"
 #include "daemon/worker.h"
 
@@ -197,7 +197,7 @@ static int serve_with_crew(struct daemon *d)
 static bool only_forks(const struct daemon *d)
 {
     for (size_t i = 0; i < d->conf->count; i++)
-        if (d->conf->services[i].options.mixin != &ostler_forking)
+        if (!ost_service_forks(&d->conf->services[i]))
             return false;
     return d->conf->parent != 0;
 }

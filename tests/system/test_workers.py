@@ -273,7 +273,8 @@ class Deaths(Case):
         program.chmod(0)
         os.kill(self.pids(daemon)[0], signal.SIGKILL)
         self.burst(daemon.address(), 50)
-        self.assertIn("cannot be started", daemon.log())
+        ostler.wait_until(lambda: "cannot be started: Permission denied" in daemon.log(), ostler.scaled(5), "it cannot")
+        self.burst(daemon.address(), 50)
 
     def test_one_worker_is_started_again_when_it_dies(self):
         daemon = self.echo(1)
