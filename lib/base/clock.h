@@ -22,10 +22,20 @@ uint64_t ost_clock_coarse_ms(void);
 long ost_clock_from_seconds(double seconds);
 
 /* now + ms, or OST_NEVER when ms is negative. */
-uint64_t ost_clock_after(uint64_t now, long ms);
+static inline uint64_t ost_clock_after(uint64_t now, long ms)
+{
+    return ms < 0 ? OST_NEVER : now + (uint64_t)ms;
+}
 
-/* Milliseconds from now to due, at least 0 and at most INT_MAX; -1 for
+/* Milliseconds from now to due, at least 0 and at most INT32_MAX; -1 for
  * OST_NEVER: what poll(2) takes. */
-int ost_clock_until(uint64_t now, uint64_t due);
+static inline int ost_clock_until(uint64_t now, uint64_t due)
+{
+    if (due == OST_NEVER)
+        return -1;
+    if (due <= now)
+        return 0;
+    return due - now > INT32_MAX ? INT32_MAX : (int)(due - now);
+}
 
 #endif

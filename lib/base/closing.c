@@ -1,14 +1,48 @@
 #include "base/closing.h"
 
+#include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { BITS = 64, WINDOW = OST_CLOSING_WORDS * BITS };
+enum { BITS = 64 };
 
-void ost_closing_init(struct ost_closing *c, int keep)
+void ost_closing_clear(struct ost_closing *c)
 {
-    *c = (struct ost_closing){ .keep = keep };
+    if (c->count > 0)
+        memset(c->words, 0, c->count * sizeof(*c->words));
+    c->error = 0;
+}
+
+void ost_closing_free(struct ost_closing *c)
+{
+    free(c->words);
+    *c = (struct ost_closing){ 0 };
+}
+
+static int grow(struct ost_closing *c, size_t count)
+{
+    uint64_t *words = realloc(c->words, count * sizeof(*words));
+
+    if (!words)
+        return -ENOMEM;
+    memset(words + c->count, 0, (count - c->count) * sizeof(*words));
+    c->words = words;
+    c->count = count;
+    return 0;
+}
+
+void ost_closing_add(struct ost_closing *c, int fd)
+{
+    size_t word = (size_t)fd / BITS;
+
+    if (fd < 0)
+        return;
+    if (word >= c->count && grow(c, word * 2 + 1) < 0)
+        c->error = -ENOMEM;
+    else
+        c->words[word] |= UINT64_C(1) << (fd % BITS);
 }
 
 /* Where close_range(2) is not known (before Linux 5.9), or is forbidden. */
@@ -20,43 +54,37 @@ static void close_each(int first, int last)
 
 static void close_run(int first, int last)
 {
-    if (first == last || close_range((unsigned)first, (unsigned)last, 0) < 0)
+    if (first == last || (first < last && close_range((unsigned)first, (unsigned)last, 0) < 0))
         close_each(first, last);
 }
 
-/* The first bit from at on that is set, or is not; WINDOW: there is none. */
-static int find(const struct ost_closing *c, int at, bool set)
+/* The first number from fd on that is in, or is not; the end: there is none. */
+static int find(const struct ost_closing *c, int fd, bool in)
 {
-    while (at < WINDOW) {
-        uint64_t word = c->bits[at / BITS], rest = (set ? word : ~word) >> (at % BITS);
+    int end = (int)c->count * BITS;
+
+    while (fd < end) {
+        uint64_t word = c->words[fd / BITS], rest = (in ? word : ~word) >> (fd % BITS);
 
         if (rest)
-            return at + __builtin_ctzll(rest);
-        at = (at / BITS + 1) * BITS;
+            return fd + __builtin_ctzll(rest);
+        fd = (fd / BITS + 1) * BITS;
     }
-    return WINDOW;
+    return end;
 }
 
-void ost_closing_end(struct ost_closing *c)
+void ost_closing_close(const struct ost_closing *c, int keep)
 {
-    int begin = find(c, 0, true), end;
+    int end = (int)c->count * BITS, first = find(c, 0, true), next;
 
-    while (begin < WINDOW) {
-        end = find(c, begin, false);
-        close_run(c->first + begin, c->first + end - 1);
-        begin = find(c, end, true);
+    while (first < end) {
+        next = find(c, first, false);
+        if (keep < first || keep >= next) {
+            close_run(first, next - 1);
+        } else {
+            close_run(first, keep - 1);
+            close_run(keep + 1, next - 1);
+        }
+        first = find(c, next, true);
     }
-    memset(c->bits, 0, sizeof(c->bits));
-}
-
-void ost_closing_add(struct ost_closing *c, int fd)
-{
-    if (fd < 0 || fd == c->keep)
-        return;
-    if (fd / WINDOW != c->first / WINDOW) {
-        ost_closing_end(c);
-        c->first = fd / WINDOW * WINDOW;
-    }
-    fd -= c->first;
-    c->bits[fd / BITS] |= UINT64_C(1) << (fd % BITS);
 }

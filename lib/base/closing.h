@@ -1,23 +1,26 @@
-/* Descriptors that are to be closed together: close_range(2) ends a run of them at once, where
- * close(2) would be a call for each. They are sorted as bits in a window of numbers, so that the
- * memory is small and nothing can fail; who has more than the window holds pays another call. */
+/* Descriptors that are to be closed together, as bits: close_range(2) ends a run of them at once, where
+ * close(2) is a call for each. Who forks says which, and the child closes them, without writing
+ * to anything. */
 #ifndef OST_BASE_CLOSING_H
 #define OST_BASE_CLOSING_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-enum { OST_CLOSING_WORDS = 64 };
-
+/* Zero is: none. */
 struct ost_closing {
-    int keep;  /* this one stays open */
-    int first; /* the number that bit 0 stands for */
-    uint64_t bits[OST_CLOSING_WORDS];
+    uint64_t *words;
+    size_t count;
+    int error; /* -ENOMEM: some are missing */
 };
 
-void ost_closing_init(struct ost_closing *closing, int keep);
+void ost_closing_clear(struct ost_closing *closing);
+void ost_closing_free(struct ost_closing *closing);
 
-/* Close fd, unless it is -1, by ost_closing_end() at the latest. */
+/* Add fd, unless it is -1. */
 void ost_closing_add(struct ost_closing *closing, int fd);
-void ost_closing_end(struct ost_closing *closing);
+
+/* Close all but keep. */
+void ost_closing_close(const struct ost_closing *closing, int keep);
 
 #endif

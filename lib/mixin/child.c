@@ -14,22 +14,6 @@
 #include "request/relay.h"
 #include "request/run.h"
 
-static void forget(struct ost_job *job)
-{
-    OST_CONTAINER(job, struct ost_caught, forget)->known = false;
-}
-
-void ost_caught_init(struct ost_caught *caught)
-{
-    *caught = (struct ost_caught){ .forget.run = forget };
-    ost_list_init(&caught->forget.node);
-}
-
-void ost_caught_fini(struct ost_caught *caught)
-{
-    ost_list_remove(&caught->forget.node);
-}
-
 static bool is_caught(int number)
 {
     struct sigaction action;
@@ -37,42 +21,42 @@ static bool is_caught(int number)
     return sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_IGN && action.sa_handler != SIG_DFL;
 }
 
-void ost_caught_look(struct ost_caught *caught, struct ostler_reactor *reactor)
+int ost_legacy_take_stock(struct ost_legacy *legacy, struct ostler_reactor *reactor)
 {
-    if (caught->known)
-        return;
-    caught->known = true;
-    caught->any = false;
-    sigemptyset(&caught->signals);
+    legacy->catches = false;
+    sigemptyset(&legacy->caught);
     for (int number = 1; number < NSIG; number++) {
         if (is_caught(number)) {
-            sigaddset(&caught->signals, number);
-            caught->any = true;
+            sigaddset(&legacy->caught, number);
+            legacy->catches = true;
         }
     }
-    ost_reactor_soon(reactor, &caught->forget);
+    ost_closing_clear(&legacy->closing);
+    ost_reactor_name_descriptors(reactor, &legacy->closing);
+    return legacy->closing.error;
 }
 
 /* What the program catches would be caught here by code that takes this for the program:
  * libevent's handlers write to a socket that the parent reads. */
-static void reset_signals(const struct ost_caught *caught, const sigset_t *mask)
+static void reset_signals(const struct ost_legacy *legacy, const sigset_t *mask)
 {
     for (int number = 1; number < NSIG; number++)
-        if (sigismember(&caught->signals, number) > 0)
+        if (sigismember(&legacy->caught, number) > 0)
             sigaction(number, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
     pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 
-noreturn void ost_child_run(struct ost_stream *s, const struct ost_caught *caught, const sigset_t *mask)
+noreturn void ost_child_run(struct ost_stream *s, const struct ost_legacy *legacy, const sigset_t *mask)
 {
     struct ostler_request *r = &s->request;
     struct ost_owner *owner = r->owner;
     int result;
 
+    ost_closing_close(&legacy->closing, r->watch.fd);
     ost_kinds_reset();
-    ost_reactor_disown(owner->reactor, r->watch.fd);
-    if (caught->any)
-        reset_signals(caught, mask);
+    ost_reactor_disown(owner->reactor);
+    if (legacy->catches)
+        reset_signals(legacy, mask);
     result = ost_request_perform(s);
     if (result != OSTLER_PARK && ost_relay_end(s->relay))
         ost_request_class(r)->shutdown_request(owner->server, r);

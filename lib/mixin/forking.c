@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <stdnoreturn.h>
@@ -35,30 +36,40 @@
 #include "request/relay.h"
 #include "request/run.h"
 
-enum { DEFAULT_CHILDREN = 40, GRACE_MS = 250, LOOK_MS = 10 };
+enum { DEFAULT_CHILDREN = 40, GRACE_MS = 250, LOOK_MS = 10, IN_A_ROW = 16 };
 
 /* The mix-in's state. */
 struct forking {
     struct ostler_reactor *reactor;
     struct ost_holder holder;
     struct ost_list children;
+    struct ost_list unborn; /* those of them that are still to be forked, by their turn */
+    struct ost_job birth;
     struct ost_relays relays;
-    struct ost_caught caught;
+    struct ost_legacy legacy;
     int spare;    /* a descriptor that keeps a place for the next pidfd; -1: it was given up for one */
     bool by_pipe; /* there are no pidfds */
+    bool lacking; /* the last one could not be made */
 };
 
 /* A child that is alive, or has not been waited for; the stream's host points to it. */
 struct child {
     struct ost_list node;
+    struct ost_list turn; /* in unborn */
     struct ost_stream *stream;
     struct ost_relay *relay;
     struct ost_watch watch; /* of its pidfd, or the pipe, or of -1 */
     bool killed;            /* by us */
     bool by_pipe;
-    int pipe;              /* our end, until it is watched */
-    pid_t pid;
+    pid_t pid; /* 0: it is not born */
     struct ost_timer look; /* the pipe's other end is closed, and the child is still there */
+};
+
+/* While it is forked, and its siblings are. */
+struct birth {
+    struct child *child;
+    pid_t pid;   /* or -errno */
+    int ends[2]; /* of the pipe */
 };
 
 static const struct ost_owner *owner_of(const struct child *c)
@@ -66,8 +77,8 @@ static const struct ost_owner *owner_of(const struct child *c)
     return c->stream->request.owner;
 }
 
-/* In a new child: its siblings' pidfds. */
-static void let_go(struct ost_holder *holder, struct ost_closing *closing)
+/* A child must not keep its siblings' pidfds. */
+static void name_descriptors(struct ost_holder *holder, struct ost_closing *closing)
 {
     struct forking *f = OST_CONTAINER(holder, struct forking, holder);
     struct ost_list *node, *next;
@@ -76,6 +87,8 @@ static void let_go(struct ost_holder *holder, struct ost_closing *closing)
         ost_closing_add(closing, OST_CONTAINER(node, struct child, node)->watch.fd);
     ost_closing_add(closing, f->spare);
 }
+
+static void bear(struct ost_job *job);
 
 static bool has_pidfds(void)
 {
@@ -102,9 +115,11 @@ static int open_forking(void *state, const struct ostler_server_options *options
     f->by_pipe = !has_pidfds();
     f->spare = -1;
     f->reactor = reactor;
+    f->birth.run = bear;
+    ost_list_init(&f->birth.node);
+    ost_list_init(&f->unborn);
     ost_relays_init(&f->relays, options->stream);
-    ost_caught_init(&f->caught);
-    f->holder.let_go = let_go;
+    f->holder.name = name_descriptors;
     ost_list_append(&reactor->holders, &f->holder.node);
     ost_list_init(&f->children);
     return options->max_requests ? options->max_requests : DEFAULT_CHILDREN;
@@ -113,6 +128,7 @@ static int open_forking(void *state, const struct ostler_server_options *options
 static void free_child(struct child *c)
 {
     ost_list_remove(&c->node);
+    ost_list_remove(&c->turn);
     c->stream->host = NULL;
     c->stream->child = 0;
     c->stream->relay = NULL;
@@ -244,73 +260,71 @@ static int open_pidfd(struct forking *f, pid_t pid)
     return pidfd_open(pid, 0);
 }
 
-/* Watch process pid. 0 or -errno; -ESRCH: it has ended, and SIGCHLD is ignored (-EINVAL, of
- * some kernels, if it ends just then). */
-static int watch(struct forking *f, struct child *c, pid_t pid)
+/* 0 or -errno; -ESRCH: it has ended, and SIGCHLD is ignored (-EINVAL, of some kernels, if it
+ * ends just then). */
+static int watch(struct forking *f, const struct birth *b)
 {
-    int fd = c->by_pipe ? c->pipe : open_pidfd(f, pid);
+    struct child *c = b->child;
+    int fd = f->by_pipe ? b->ends[0] : open_pidfd(f, b->pid);
 
-    c->pid = c->stream->child = pid;
+    c->pid = c->stream->child = b->pid;
     if (fd < 0)
         return errno == EINVAL ? -ESRCH : -errno;
-    ost_watch_init(&c->watch, owner_of(c)->reactor, fd, on_ended);
-    ost_relay_hide(c->relay);
+    ost_watch_init(&c->watch, f->reactor, fd, on_ended);
     return ost_watch_set(&c->watch, OST_READ);
 }
 
-/* Before there is a child: the place for its pidfd; or the pipe. */
-static int prepare(struct forking *f, int ends[2])
+/* What can fail before there is a child. */
+static int prepare(const struct forking *f, struct birth *b)
 {
-    ends[0] = ends[1] = -1;
-    if (f->by_pipe)
-        return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0;
-    if (f->spare < 0)
-        f->spare = fcntl(f->reactor->wake_fd, F_DUPFD_CLOEXEC, 0);
-    return f->spare < 0 ? -errno : 0;
+    int error = ost_relay_show(b->child->relay);
+
+    if (error == 0 && f->by_pipe && pipe2(b->ends, O_CLOEXEC) < 0)
+        error = -errno;
+    return error;
 }
 
-/* The child keeps its end of the pipe until it ends. */
-static noreturn void run_child(const struct forking *f, const struct child *c, int pipe, const sigset_t *mask)
+/* The child keeps its own end of its pipe until it ends, and none of those before it in the row. */
+static noreturn void run_child(const struct forking *f, const struct birth *births, size_t n, const sigset_t *mask)
 {
-    if (pipe >= 0)
-        close(pipe);
-    ost_child_run(c->stream, &f->caught, mask);
+    for (size_t i = 0; f->by_pipe && i <= n; i++)
+        if (births[i].pid >= 0)
+            close(births[i].ends[0]);
+    ost_child_run(births[n].child->stream, &f->legacy, mask);
 }
 
-/* fork(3), with nothing caught in the child before it has come to run_child(). */
-static pid_t fork_unseen(const struct forking *f, const struct child *c, int pipe)
+/* fork(3) the n-th, with nothing caught in the child before it has come to run_child(). */
+static pid_t fork_unseen(const struct forking *f, const struct birth *births, size_t n)
 {
     sigset_t all, before;
     pid_t pid;
 
-    if (f->caught.any) {
+    if (f->legacy.catches) {
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
     }
     pid = fork();
     pid = pid < 0 ? -errno : pid;
     if (pid == 0)
-        run_child(f, c, pipe, &before);
-    if (f->caught.any)
+        run_child(f, births, n, &before);
+    if (f->legacy.catches)
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     return pid;
 }
 
-/* The process, or -errno. */
-static pid_t fork_child(struct forking *f, struct child *c)
+/* The process, or -errno. Nothing is written to here but the stack: see above. */
+static pid_t fork_child(const struct forking *f, struct birth *births, size_t n)
 {
-    int ends[2], error = prepare(f, ends);
+    struct birth *b = &births[n];
+    int error = prepare(f, b);
     pid_t pid;
 
-    if (error < 0)
-        return error;
-    ost_caught_look(&f->caught, f->reactor);
-    pid = fork_unseen(f, c, ends[0]);
-    if (f->by_pipe)
-        close(ends[1]);
-    if (f->by_pipe && pid < 0)
-        close(ends[0]);
-    c->pipe = ends[0];
+    pid = error < 0 ? error : fork_unseen(f, births, n);
+    ost_relay_hide(b->child->relay);
+    if (f->by_pipe && error == 0)
+        close(b->ends[1]);
+    if (f->by_pipe && error == 0 && pid < 0)
+        close(b->ends[0]);
     return pid;
 }
 
@@ -322,6 +336,78 @@ static void end_at_once(pid_t pid)
     kill(pid, SIGKILL);
     while (waitid(P_PID, (id_t)pid, &how, WEXITED) < 0 && errno == EINTR)
         continue;
+}
+
+/* See to it that its end is seen. 0, or -errno: there is no child. */
+static int attend(struct forking *f, const struct birth *b)
+{
+    int error = b->pid < 0 ? b->pid : watch(f, b);
+
+    f->lacking = error < 0 && error != -ESRCH;
+    if (error == -ESRCH) {
+        bury(b->child, &(siginfo_t){ 0 });
+        return 0;
+    }
+    if (error < 0 && b->pid > 0)
+        end_at_once(b->pid);
+    if (error < 0) {
+        b->child->stream->death = OST_UNBORN;
+        free_child(b->child);
+    }
+    return error;
+}
+
+static int take_stock(struct forking *f)
+{
+    if (!f->by_pipe && f->spare < 0)
+        f->spare = fcntl(f->reactor->wake_fd, F_DUPFD_CLOEXEC, 0);
+    if (!f->by_pipe && f->spare < 0)
+        return -errno;
+    return ost_legacy_take_stock(&f->legacy, f->reactor);
+}
+
+/* Fork a child for each of n births. */
+static void fork_all(struct forking *f, struct birth *births, size_t n)
+{
+    int error = take_stock(f);
+
+    for (size_t i = 0; i < n; i++)
+        births[i].pid = error < 0 ? error : fork_child(f, births, i);
+}
+
+static size_t take_unborn(struct forking *f, struct birth *births)
+{
+    struct ost_list *node;
+    size_t n = 0;
+
+    while (n < IN_A_ROW && (node = ost_list_take(&f->unborn)))
+        births[n++] = (struct birth){ .child = OST_CONTAINER(node, struct child, turn) };
+    return n;
+}
+
+static void attend_all(struct forking *f, const struct birth *births, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct ostler_request *r = &births[i].child->stream->request;
+        int error = attend(f, &births[i]);
+
+        if (error < 0)
+            r->owner->unborn(r->owner, r, error);
+    }
+}
+
+/* All whose turn it is. */
+static void bear(struct ost_job *job)
+{
+    struct forking *f = OST_CONTAINER(job, struct forking, birth);
+    struct birth births[IN_A_ROW];
+    size_t n;
+
+    while ((n = take_unborn(f, births)) > 0) {
+        fork_all(f, births, n);
+        sched_yield();
+        attend_all(f, births, n);
+    }
 }
 
 /* What can fail. */
@@ -353,8 +439,19 @@ static int new_child(struct child **out, struct forking *f, struct ost_stream *s
     s->request.in_child = true;
     ost_watch_init(&c->watch, f->reactor, -1, NULL);
     ost_list_append(&f->children, &c->node);
+    ost_list_init(&c->turn);
     *out = c;
     return 0;
+}
+
+/* When the last one could not be made, the next one is tried alone: all others had better wait in the
+ * kernel than fail. */
+static int bear_now(struct forking *f, struct child *c)
+{
+    struct birth b = { .child = c };
+
+    fork_all(f, &b, 1);
+    return attend(f, &b);
 }
 
 static int process(void *state, struct ostler_request *request)
@@ -362,23 +459,14 @@ static int process(void *state, struct ostler_request *request)
     struct forking *f = state;
     struct child *c;
     int error = new_child(&c, f, OST_CONTAINER(request, struct ost_stream, request));
-    pid_t pid;
 
     if (error < 0)
         return error;
-    pid = fork_child(f, c);
-    error = pid < 0 ? pid : watch(f, c, pid);
-    if (error == -ESRCH) {
-        bury(c, &(siginfo_t){ 0 });
-        return 0;
-    }
-    if (error < 0 && pid > 0)
-        end_at_once(pid);
-    if (error < 0) {
-        free_child(c);
-        OST_CONTAINER(request, struct ost_stream, request)->death = OST_UNBORN;
-    }
-    return error;
+    if (f->lacking)
+        return bear_now(f, c);
+    ost_list_append(&f->unborn, &c->turn);
+    ost_reactor_soon(f->reactor, &f->birth);
+    return 0;
 }
 
 static int send_kill(const struct child *c)
@@ -391,8 +479,8 @@ static int kill_child(void *state, struct ostler_request *request)
     struct child *c = OST_CONTAINER(request, struct ost_stream, request)->host;
 
     (void)state;
-    if (!c || c->killed)
-        return c ? -EALREADY : -ESRCH;
+    if (!c || !c->pid || c->killed)
+        return c && c->killed ? -EALREADY : -ESRCH;
     if (send_kill(c) < 0 && errno != ESRCH)
         return -errno;
     c->killed = true;
@@ -423,10 +511,12 @@ static void close_forking(void *state)
     uint64_t until = ost_clock_ms() + GRACE_MS;
     struct ost_list *node;
 
+    bear(&f->birth);
     while ((node = ost_list_take(&f->children)))
         await(OST_CONTAINER(node, struct child, node), until);
+    ost_list_remove(&f->birth.node);
     ost_relays_fini(&f->relays);
-    ost_caught_fini(&f->caught);
+    ost_closing_free(&f->legacy.closing);
     if (f->spare >= 0)
         close(f->spare);
     ost_list_remove(&f->holder.node);

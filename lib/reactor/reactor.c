@@ -20,9 +20,12 @@
 #include "base/closing.h"
 #include "reactor/alternate.h"
 
-enum { BASE_DESCRIPTORS = 4 }; /* epoll's, a pair for signals, and one for post.c */
+enum {
+    BASE_DESCRIPTORS = 4, /* epoll's, a pair for signals, and one for post.c */
+    PAGE = 4096
+};
 
-_Thread_local __attribute__((tls_model("initial-exec"))) struct ostler_reactor *ost_running;
+_Thread_local struct ostler_reactor *ost_running __attribute__((tls_model("initial-exec")));
 
 /* Are there the descriptors that a base needs? Without them libevent does not fail: it
  * ends the process (evsig_init_ calls event_err). Between this look and libevent's use
@@ -88,7 +91,7 @@ int ostler_reactor_new(struct ostler_reactor **out, const struct ostler_log *log
     if (!r)
         return -ENOMEM;
     init(r, log);
-    r->input = malloc(OST_INPUT_SIZE);
+    r->input = aligned_alloc(PAGE, OST_INPUT_SIZE); /* the kernel copies faster to whole lines */
     error = check_descriptors();
     if (error == 0)
         r->base = r->input ? new_base() : NULL;
@@ -187,19 +190,20 @@ void ost_reactor_descriptor_freed(struct ostler_reactor *r)
         ost_list_append(&r->soon, node);
 }
 
-void ost_reactor_disown(struct ostler_reactor *r, int keep)
+void ost_reactor_name_descriptors(struct ostler_reactor *r, struct ost_closing *closing)
 {
     struct ost_list *node, *next;
-    struct ost_closing closing;
 
-    ost_closing_init(&closing, keep);
     OST_LIST_EACH(node, next, &r->holders) {
         struct ost_holder *holder = OST_CONTAINER(node, struct ost_holder, node);
 
-        holder->let_go(holder, &closing);
+        holder->name(holder, closing);
     }
-    ost_closing_add(&closing, r->wake_fd);
-    ost_closing_end(&closing);
+    ost_closing_add(closing, r->wake_fd);
+}
+
+void ost_reactor_disown(struct ostler_reactor *r)
+{
     r->wake_fd = -1;
     atomic_store(&r->thread, 0); /* no thread's */
     ost_running = NULL;

@@ -43,7 +43,7 @@ struct ost_stoppable {
 /* Something with descriptors that a child process, which inherits them, must not keep. */
 struct ost_holder {
     struct ost_list node;
-    void (*let_go)(struct ost_holder *holder, struct ost_closing *closing); /* in the child: add each */
+    void (*name)(struct ost_holder *holder, struct ost_closing *closing); /* add each; before the fork */
 };
 
 /* One name's place, see reactor/names.h. */
@@ -106,7 +106,7 @@ struct ostler_reactor {
 };
 
 /* The reactor that the calling thread runs just now, or NULL. */
-extern _Thread_local __attribute__((tls_model("initial-exec"), visibility("hidden"))) struct ostler_reactor *ost_running;
+extern _Thread_local struct ostler_reactor *ost_running __attribute__((tls_model("initial-exec")));
 
 static inline struct ostler_reactor *ost_reactor_running(void)
 {
@@ -168,9 +168,10 @@ void ost_reactor_withdraw(struct ostler_reactor *reactor, struct ost_job *job);
 int ost_reactor_post_release(struct ostler_reactor *reactor, void (*function)(void *), void *arg,
                              void (*release)(void *));
 
-/* In a child process, which has one thread: the reactor is the parent's. Close the
- * descriptors of all that is on it, but for keep. */
-void ost_reactor_disown(struct ostler_reactor *reactor, int keep);
+/* Before a fork: add all descriptors that a child must not keep. In a child process, which
+ * has one thread and has closed them: the reactor is the parent's. */
+void ost_reactor_name_descriptors(struct ostler_reactor *reactor, struct ost_closing *closing);
+void ost_reactor_disown(struct ostler_reactor *reactor);
 bool ost_reactor_is_disowned(const struct ostler_reactor *reactor);
 
 /* End the wait of the current or the next turn. Thread: any. */

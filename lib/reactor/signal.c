@@ -43,7 +43,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         on_signal((evutil_socket_t)info.ssi_signo, what, arg);
 }
 
-static void let_go(struct ost_holder *holder, struct ost_closing *closing)
+static void name_descriptor(struct ost_holder *holder, struct ost_closing *closing)
 {
     ost_closing_add(closing, OST_CONTAINER(holder, struct ostler_signal, holder)->fd);
 }
@@ -87,7 +87,9 @@ int ostler_signal_new(struct ostler_signal **out, struct ostler_reactor *r, int 
     s = malloc(sizeof(*s));
     if (!s)
         return -ENOMEM;
-    *s = (struct ostler_signal){ .reactor = r, .fd = -1, .holder.let_go = let_go, .function = function, .user = user };
+    *s = (struct ostler_signal){
+        .reactor = r, .fd = -1, .holder.name = name_descriptor, .function = function, .user = user,
+    };
     ost_list_append(&r->holders, &s->holder.node);
     error = is_blocked(number) ? open_descriptor(s, number) : 0;
     if (error == 0)

@@ -86,7 +86,7 @@ static int arm_receive(struct ost_stream *s, uint64_t now, uint64_t due)
 
 static ssize_t receive_blocking(struct ost_stream *s, void *buffer, size_t n)
 {
-    uint64_t now = ost_clock_ms(), due = ost_wait_due_from(s, now);
+    uint64_t now = ost_clock_ms(), due = ost_stream_due(s, now);
     ssize_t got = arm_receive(s, now, due);
 
     while (got == 0) {

@@ -105,7 +105,8 @@ static int add_chunk(struct ost_relays *relays)
 
     if (!chunk)
         return -ENOMEM;
-    memory = mmap(NULL, CHUNK * relays->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    memory = mmap(NULL, CHUNK * relays->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+                  -1, 0);
     if (memory == MAP_FAILED) {
         free(chunk);
         return -errno;
@@ -124,21 +125,21 @@ int ost_relay_open(struct ost_relay **out, struct ost_relays *relays)
     if (error < 0)
         return error;
     relay = OST_CONTAINER(relays->free.next, struct ost_relay, node);
-    if (madvise(relay->shared, relays->size, MADV_DOFORK) < 0)
-        return -errno;
     ost_list_remove(&relay->node);
-    relay->shown = true;
     relay->number = ++relays->number;
     atomic_store(&relay->shared->number, relay->number);
     *out = relay;
     return 0;
 }
 
-void ost_relay_hide(struct ost_relay *relay)
+int ost_relay_show(const struct ost_relay *relay)
 {
-    if (relay->shown)
-        madvise(relay->shared, relay->relays->size, MADV_DONTFORK);
-    relay->shown = false;
+    return madvise(relay->shared, relay->relays->size, MADV_DOFORK) < 0 ? -errno : 0;
+}
+
+void ost_relay_hide(const struct ost_relay *relay)
+{
+    madvise(relay->shared, relay->relays->size, MADV_DONTFORK);
 }
 
 /* Nobody finds in it what the last child has left. One that has told of its end has left nothing behind
@@ -149,7 +150,6 @@ void ost_relay_close(struct ost_relay *relay)
     struct ost_relays *relays = relay->relays;
     bool ended = atomic_load(&shared->reported) && shared->report.result != OSTLER_PARK;
 
-    ost_relay_hide(relay);
     memset(shared, 0, ended ? offsetof(struct ost_shared, in) : relays->size);
     ost_list_append(&relays->free, &relay->node);
 }
@@ -191,9 +191,19 @@ bool ost_relay_is_cancelled(const struct ost_relay *relay)
     return atomic_load(&relay->shared->cancelled) && is_own(relay); /* not before it listens (nudge.c) */
 }
 
+/* By hand: strlen(3) stands on a page of its own, which a child touches for nothing else. */
+static size_t length_of(const volatile char *text)
+{
+    size_t n = 0;
+
+    while (text && text[n])
+        n++;
+    return n;
+}
+
 static void show_place(struct ost_shared *shared, const char *place)
 {
-    size_t n = place ? strlen(place) : 0, cut = n < OST_PLACE_TEXT ? 0 : n - OST_PLACE_TEXT + 1;
+    size_t n = length_of(place), cut = n < OST_PLACE_TEXT ? 0 : n - OST_PLACE_TEXT + 1;
 
     for (size_t i = cut; i < n; i++) /* the end of it says more */
         atomic_store_explicit(&shared->place[i - cut], place[i], memory_order_relaxed);

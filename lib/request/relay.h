@@ -36,16 +36,18 @@ struct ost_relay {
     struct ost_relays *relays;
     struct ost_shared *shared;
     uint64_t number;
-    bool shown; /* children get it */
 };
 
 /* For requests of handler, which all have the same size. Nothing is to be freed until a relay was opened. */
 void ost_relays_init(struct ost_relays *relays, const struct ostler_stream_handler *handler);
 void ost_relays_fini(struct ost_relays *relays);
 
-/* One that the next child gets, until it is hidden. 0 or -errno. */
+/* 0 or -errno. */
 int ost_relay_open(struct ost_relay **out, struct ost_relays *relays);
-void ost_relay_hide(struct ost_relay *relay);
+
+/* Children that are forked in between get it. 0 or -errno. */
+int ost_relay_show(const struct ost_relay *relay);
+void ost_relay_hide(const struct ost_relay *relay);
 
 /* The child has ended; what it has left there is gone. */
 void ost_relay_close(struct ost_relay *relay);

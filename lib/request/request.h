@@ -39,6 +39,7 @@ struct ost_owner {
     void (*parked)(struct ost_owner *owner, struct ostler_request *request); /* it did so to wait for input */
     void (*ready)(struct ost_owner *owner, struct ostler_request *request);  /* … and wants one again */
     void (*freed)(struct ost_owner *owner, int fd); /* a request is gone; fd: what it shared, or -1 */
+    void (*unborn)(struct ost_owner *owner, struct ostler_request *request, int error); /* no child could be made */
     void (*cancel)(struct ost_owner *owner, struct ostler_request *request); /* end it, and no other */
 };
 

@@ -99,14 +99,13 @@ int ost_stream_run(struct ost_stream *s)
     return error < 0 ? error : finished < 0 ? finished : 0;
 }
 
-/* Take up to n of the bytes that read_line has received and not used. */
+/* Take up to n of the bytes that read_line has received and not used, of which there are some. */
 static size_t take_buffered(struct ost_stream *s, char *buffer, size_t n)
 {
     size_t left = s->in_count - s->in_used;
 
     n = n < left ? n : left;
-    if (n > 0)
-        memcpy(buffer, s->in + s->in_used, n);
+    memcpy(buffer, s->in + s->in_used, n);
     s->in_used += n;
     return n;
 }
@@ -114,7 +113,7 @@ static size_t take_buffered(struct ost_stream *s, char *buffer, size_t n)
 /* Receive, after sending what the peer may be waiting for. */
 static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
 {
-    int error = ostler_stream_flush(&s->base);
+    int error = s->out_count > 0 ? ost_stream_flush(s) : 0;
 
     return error < 0 ? error : s->channel->receive(s, buffer, n);
 }
@@ -122,12 +121,10 @@ static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
 ssize_t ostler_stream_read(struct ostler_stream *stream, void *buffer, size_t size)
 {
     struct ost_stream *s = inside(stream);
-    size_t n;
 
     if (!s || !buffer || size == 0 || size > SSIZE_MAX)
         return -EINVAL;
-    n = take_buffered(s, buffer, size);
-    return n > 0 ? (ssize_t)n : receive(s, buffer, size);
+    return s->in_used < s->in_count ? (ssize_t)take_buffered(s, buffer, size) : receive(s, buffer, size);
 }
 
 ssize_t ostler_stream_read_exactly(struct ostler_stream *stream, void *buffer, size_t size)
@@ -178,11 +175,11 @@ static ssize_t fill(struct ost_stream *s)
     return n;
 }
 
-/* Bytes from the line buffer up to and with the next '\n', at most n. */
+/* Some bytes from the line buffer, which is not empty, up to and with the next '\n', at most n. */
 static size_t take_line(struct ost_stream *s, char *line, size_t n)
 {
     size_t left = s->in_count - s->in_used;
-    const char *end = left > 0 ? memchr(s->in + s->in_used, '\n', left) : NULL;
+    const char *end = memchr(s->in + s->in_used, '\n', left);
     size_t length = end ? (size_t)(end - (s->in + s->in_used)) + 1 : left;
 
     return take_buffered(s, line, length < n ? length : n);
@@ -207,17 +204,21 @@ ssize_t ostler_stream_read_line(struct ostler_stream *stream, char *buffer, size
     return (ssize_t)n;
 }
 
-int ost_stream_flush(struct ost_stream *s)
-{
-    size_t n = s->out_count;
-
-    s->out_count = 0;
-    return n > 0 ? s->channel->send(s, s->out, n) : 0;
-}
-
 int ostler_stream_flush(struct ostler_stream *stream)
 {
     return stream ? ost_stream_flush(inside(stream)) : -EINVAL;
+}
+
+/* Keep size bytes, for which there is room. */
+static int gather(struct ost_stream *s, const void *data, size_t size)
+{
+    if (!s->out)
+        s->out = malloc(s->out_size);
+    if (!s->out)
+        return -ENOMEM;
+    memcpy(s->out + s->out_count, data, size);
+    s->out_count += size;
+    return 0;
 }
 
 int ostler_stream_write(struct ostler_stream *stream, const void *data, size_t size)
@@ -232,16 +233,10 @@ int ostler_stream_write(struct ostler_stream *stream, const void *data, size_t s
     if (size == 0)
         return 0;
     if (s->out_count + size > s->out_size)
-        error = ostler_stream_flush(stream);
-    if (error < 0 || size > s->out_size)
-        return error < 0 ? error : s->channel->send(s, data, size);
-    if (!s->out)
-        s->out = malloc(s->out_size);
-    if (!s->out)
-        return -ENOMEM;
-    memcpy(s->out + s->out_count, data, size);
-    s->out_count += size;
-    return 0;
+        error = ost_stream_flush(s);
+    if (error < 0)
+        return error;
+    return size > s->out_size ? s->channel->send(s, data, size) : gather(s, data, size);
 }
 
 int ostler_stream_set_output_buffer(struct ostler_stream *stream, size_t size)

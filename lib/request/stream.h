@@ -42,35 +42,37 @@ enum ost_death { OST_REPORTED, OST_KILLED, OST_LOST, OST_UNBORN };
 
 struct ost_stream {
     struct ostler_request request;
+    /* Each read and write touches these, and of a thousand streams none is in the cache: so they stand together. */
     const struct ost_channel *channel;
-    struct ost_packet *packet; /* of a datagram; else NULL */
     const struct ost_parker *parker;
-    void *host;               /* the mix-in's: the fiber, or the child */
-    struct ost_waiter *waiting; /* on the reactor; NULL: it runs */
-    atomic_int wake;          /* in a thread: the eventfd that ends its waits, plus one; 0: none yet */
-    pid_t child;              /* that runs it, in the parent; 0: none */
-    struct ost_relay *relay;  /* … and by which it tells; NULL: none does */
-    uint64_t id;              /* its name and that one's generation: its thread may ask for them */
+    struct ost_relay *relay;  /* by which the child that runs it tells; NULL: none does */
     _Atomic(const char *) place; /* of the call in which it waits, or last did: see ost_here() */
     _Atomic uint64_t since;   /* ms on the clock; 0: it runs */
-    struct ostler_socket *socket; /* of ostler_stream_socket(), which has nothing of its own but its memory */
     uint64_t deadline;        /* ms on the clock, or OST_NEVER */
     long timeout_ms;          /* OSTLER_NEVER: none */
     long receive_timeout;     /* what SO_RCVTIMEO is set to, ms; 0: none */
+    size_t in_used, in_count; /* of what is in the buffer in */
+    size_t out_count, out_size;
+    bool shut;                /* half-closed by us */
     bool drained;             /* the last receive took all there was */
     unsigned char burst;      /* operations since the reactor had a turn */
-    bool shut;                /* half-closed by us */
+    bool set_up;              /* setup was called, and finish is due */
+    bool parked;              /* it waits on the reactor, and nothing runs it */
     bool shut_read;           /* stopping, and SHUT_RD told a thread that waits for more */
     bool shut_down;           /* shutdown_request was called, in the child */
     unsigned char death;      /* enum ost_death */
     unsigned char death_status; /* the signal */
-    bool set_up;              /* setup was called, and finish is due */
-    bool parked;              /* it waits on the reactor, and nothing runs it */
-    int ended;                /* 0, or the -errno that ended such a wait: handle is not called again */
-    char *in;                 /* read_line's buffer: in_used of in_count bytes are used */
-    size_t in_used, in_count;
-    char *out; /* gathered output */
-    size_t out_count, out_size;
+
+    char *in;                 /* read_line's buffer */
+    char *out;                /* gathered output */
+    struct ost_waiter *waiting; /* on the reactor; NULL: it runs */
+    struct ost_packet *packet; /* of a datagram; else NULL */
+    void *host;               /* the mix-in's: the fiber, or the child */
+    struct ostler_socket *socket; /* of ostler_stream_socket(), which has nothing of its own but its memory */
+    atomic_int wake;          /* in a thread: the eventfd that ends its waits, plus one; 0: none yet */
+    pid_t child;              /* that runs it, in the parent; 0: none */
+    uint64_t id;              /* its name and that one's generation: its thread may ask for them */
+    int ended;                /* 0, or the -errno that ended a wait on the reactor: handle is not called again */
     alignas(max_align_t) struct ostler_stream base; /* then the subclass's members */
 };
 
@@ -95,6 +97,14 @@ static inline int ost_stream_check(const struct ost_stream *s)
     return s->deadline != OST_NEVER && ost_clock_ms() >= s->deadline ? -ETIMEDOUT : 0;
 }
 
+/* When a wait that begins now times out: the time-out or the deadline. */
+static inline uint64_t ost_stream_due(const struct ost_stream *s, uint64_t now)
+{
+    uint64_t due = ost_clock_after(now, s->timeout_ms);
+
+    return due < s->deadline ? due : s->deadline;
+}
+
 /* The stream of the calling handler, or NULL; and the same check for it, who else calls may do all. */
 static inline struct ost_stream *ost_stream_current(void)
 {
@@ -111,7 +121,13 @@ static inline int ost_stream_check_current(void)
 }
 
 /* Send what is gathered. */
-int ost_stream_flush(struct ost_stream *stream);
+static inline int ost_stream_flush(struct ost_stream *s)
+{
+    size_t n = s->out_count;
+
+    s->out_count = 0;
+    return n > 0 ? s->channel->send(s, s->out, n) : 0;
+}
 
 /* The calling fiber or inline handler has done something that did not wait: after a number of those
  * the reactor has a turn. 0 or -errno. */

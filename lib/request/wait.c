@@ -18,17 +18,12 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-uint64_t ost_wait_due_from(const struct ost_stream *s, uint64_t now)
-{
-    return earlier(s->deadline, ost_clock_after(now, s->timeout_ms));
-}
-
 uint64_t ost_wait_due(const struct ost_stream *s)
 {
     if (s->timeout_ms < 0)
         return s->deadline;
     /* For park(), too, which asks the reactor for the time. */
-    return ost_wait_due_from(s, s->parker ? ost_reactor_refresh(s->request.owner->reactor) : ost_clock_ms());
+    return ost_stream_due(s, s->parker ? ost_reactor_refresh(s->request.owner->reactor) : ost_clock_ms());
 }
 
 /* Its wait is over. */

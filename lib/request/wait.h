@@ -80,8 +80,7 @@ int ost_poll_take(unsigned *ready, const struct pollfd *polled, unsigned what);
 int ost_wait(struct ost_stream *stream, unsigned what, uint64_t due);
 
 /* When a wait for a stream that begins now times out: the time-out or the deadline. Who knows the
- * time says it; else the clock is read where it matters. */
+ * time asks ost_stream_due(); here the clock is read where it matters. */
 uint64_t ost_wait_due(const struct ost_stream *stream);
-uint64_t ost_wait_due_from(const struct ost_stream *stream, uint64_t now);
 
 #endif

@@ -210,12 +210,14 @@ static void resume(struct ostler_server *s)
 void ost_balance_look(struct ost_listener *l)
 {
     struct ostler_server *s = l->server;
+    bool passed;
 
     if (!s->seat.balance || !s->seat.open)
         return;
-    if (!ost_balance_has_turn(s))
-        l->passing = stay_away(s);
-    else if (is_passing(s))
+    passed = is_passing(s);
+    if (!ost_balance_has_turn(s) && stay_away(s))
+        l->passing = true;
+    else if (passed)
         resume(s);
 }
 
@@ -389,7 +391,7 @@ static struct ostler_balance *allocate(struct ostler_reactor *reactor, int worke
     if (!b)
         return NULL;
     *b = (struct ostler_balance){ .reactor = reactor, .workers = workers, .number = PARENT, .stride = stride };
-    b->servers = (int)((stride - sizeof(struct row)) / sizeof(struct cell));
+    b->servers = (int)((stride - sizeof(struct row)) / sizeof(struct cell)); /* or some fewer */
     b->fds = malloc((1 + (size_t)workers) * sizeof(*b->fds));
     for (int i = 0; b->fds && i <= workers; i++)
         b->fds[i] = -1;
@@ -409,6 +411,7 @@ int ostler_balance_new(struct ostler_balance **out, struct ostler_reactor *react
     b = allocate(reactor, workers, stride_of(servers));
     if (!b)
         return -ENOMEM;
+    b->servers = servers;
     error = open_page(&b->fds[0], (size_t)workers * b->stride);
     if (error == 0)
         error = map(b);

@@ -61,6 +61,21 @@ static int run(struct ostler_server *s, struct ostler_request *r)
     return error;
 }
 
+/* Its mix-in has taken it, and then could not run it: as if process_request had failed. */
+void ost_server_on_unborn(struct ost_owner *owner, struct ostler_request *r, int error)
+{
+    struct ostler_server *s = owner->server;
+    struct ost_hold hold;
+
+    ost_stall_begin(&hold, owner, r);
+    ost_request_class(r)->handle_error(s, r, error);
+    ost_stall_end(owner, r, "handle_error");
+    close_refused(r, error);
+    for (size_t i = 0; i < s->listener_count && ost_server_is_lack(error); i++)
+        if (!s->listeners[i].receiver && !s->listeners[i].paused)
+            ost_listener_pause(&s->listeners[i], error);
+}
+
 static void enqueue(struct ostler_server *s, struct ostler_request *r)
 {
     ost_list_append(&s->waiting, &r->job.node);

@@ -108,8 +108,7 @@ static bool verify(struct ostler_server *s, struct ostler_request *r)
     return false;
 }
 
-/* Of memory, threads, processes or descriptors: there is no sense in going on at once. */
-static bool is_lack(int error)
+bool ost_server_is_lack(int error)
 {
     return error == -ENOMEM || error == -EAGAIN || error == -EMFILE || error == -ENFILE;
 }
@@ -131,7 +130,7 @@ int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_addres
         return 0;
     }
     error = ost_server_place(s, r);
-    return is_lack(error) ? error : 0;
+    return ost_server_is_lack(error) ? error : 0;
 }
 
 void ost_server_admit_packet(struct ostler_server *s, struct ostler_request *r)
@@ -341,6 +340,7 @@ static int init(struct ostler_server *s, const struct ostler_server_options *opt
     s->owner.parked = ost_server_on_parked;
     s->owner.ready = ost_server_on_ready;
     s->owner.cancel = ost_server_on_cancel;
+    s->owner.unborn = ost_server_on_unborn;
     ost_class_flatten(s->owner.classes, NULL);
     s->class = &s->owner.classes[OST_TCP];
     ost_list_init(&s->owner.requests);
@@ -433,13 +433,21 @@ static const struct ost_listener *listener(const struct ostler_server *s, size_t
     return NULL;
 }
 
+/* In a child: it has closed all but the one that its own request shares. */
+static bool is_parents(const struct ost_listener *l)
+{
+    const struct ostler_request *r = ost_request_current();
+
+    return ost_reactor_is_disowned(l->server->owner.reactor) && !(r && r->watch.fd == l->fd);
+}
+
 int ostler_server_fd(const struct ostler_server *s, size_t index)
 {
     const struct ost_listener *l = listener(s, index);
 
     if (!l)
         return -EINVAL;
-    return l->fd < 0 ? -EBADF : l->fd;
+    return l->fd < 0 || is_parents(l) ? -EBADF : l->fd;
 }
 
 const struct ostler_address *ostler_server_address(const struct ostler_server *s, size_t index)

@@ -124,6 +124,12 @@ void ost_server_on_cancel(struct ost_owner *owner, struct ostler_request *reques
 /* Give the child that runs a cancelled request, if one does, a moment, and then kill it. */
 void ost_server_limit_child(struct ostler_server *server, struct ostler_request *request);
 
+/* Of memory, threads, processes or descriptors: there is no sense in going on at once. */
+bool ost_server_is_lack(int error);
+
+/* owner.unborn */
+void ost_server_on_unborn(struct ost_owner *owner, struct ostler_request *request, int error);
+
 /* owner.parked and owner.ready */
 void ost_server_on_parked(struct ost_owner *owner, struct ostler_request *request);
 void ost_server_on_ready(struct ost_owner *owner, struct ostler_request *request);

@@ -334,17 +334,14 @@ static void on_hook(struct ost_job *job)
     ost_stall_end(&s->owner, NULL, "service_actions");
 }
 
-/* In a child: what it has inherited of us. */
-static void let_go(struct ost_holder *holder, struct ost_closing *closing)
+/* What a child must not keep of us. */
+static void name_descriptors(struct ost_holder *holder, struct ost_closing *closing)
 {
     struct ostler_server *s = OST_CONTAINER(holder, struct ostler_server, holder);
     struct ost_list *node, *next;
 
-    for (size_t i = 0; i < s->listener_count; i++) {
+    for (size_t i = 0; i < s->listener_count; i++)
         ost_closing_add(closing, s->listeners[i].fd);
-        if (s->listeners[i].fd != closing->keep)
-            s->listeners[i].fd = -1;
-    }
     OST_LIST_EACH(node, next, &s->owner.requests)
         ost_closing_add(closing, OST_CONTAINER(node, struct ostler_request, node)->watch.fd);
 }
@@ -375,7 +372,7 @@ int ost_stop_init(struct ostler_server *s)
     ost_list_init(&s->stop_job.node);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->left, NULL);
-    s->holder.let_go = let_go;
+    s->holder.name = name_descriptors;
     ost_list_append(&r->holders, &s->holder.node);
     ost_list_append(&r->servers, &s->node);
     return 0;

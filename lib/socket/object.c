@@ -340,8 +340,8 @@ int ostler_stream_socket(struct ostler_socket **out, struct ostler_stream *strea
     if (inside->packet)
         return -EOPNOTSUPP;
     if (!inside->socket)
-        error = make_object(&inside->socket, inside->request.watch.fd, ost_request_peer(&inside->request)->as.sa.sa_family,
-                            SOCK_STREAM);
+        error = make_object(&inside->socket, inside->request.watch.fd,
+                            ost_request_peer(&inside->request)->as.sa.sa_family, SOCK_STREAM);
     if (error < 0)
         return error;
     inside->socket->request = &inside->request;

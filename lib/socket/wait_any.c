@@ -216,7 +216,7 @@ static int time_is_up(struct party *p, bool is_callers)
 static int wait_until(struct party *p, long timeout_ms)
 {
     const struct ost_stream *own = stream_among(p);
-    uint64_t now = ost_clock_ms(), silent = own ? ost_wait_due_from(own, now) : OST_NEVER;
+    uint64_t now = ost_clock_ms(), silent = own ? ost_stream_due(own, now) : OST_NEVER;
     uint64_t due = ost_clock_after(now, timeout_ms);
     int error = 0;
 

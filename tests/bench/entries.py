@@ -7,7 +7,9 @@ import programs
 
 HERE = pathlib.Path(__file__).resolve().parent
 
-OSTLER = {f"ostler {mixin}": mixin for mixin in ("evented", "fibers", "threading", "forking", "inline")}
+OSTLER = {f"ostler {mixin}": (mixin, {}) for mixin in ("evented", "fibers", "threading", "forking", "inline")}
+OSTLER |= {f"ostler {mixin}, 2 workers": (mixin, {"workers": 2}) for mixin in ("evented", "fibers")}
+OSTLER |= {"ostler evented, busy poll": ("evented", {"busy_poll_us": 50})}
 PEERS = {
     "raw epoll": ("epoll",),
     "libevent event": ("event",),
@@ -58,9 +60,14 @@ class Catalogue:
     def load(self, mode, address, **options):
         return programs.Load(self.build, mode, address, **options)
 
+    def loads(self, count, mode, address, *, n, **options):
+        """So many generators, which share the connections."""
+        return programs.Loads([lambda: self.load(mode, address, n=n // count, **options)] * count)
+
     def command(self, name, address, connections):
         if name in OSTLER:
-            return programs.ostler_command(self.build, OSTLER[name], address, connections + 10, self.directory)
+            mixin, settings = OSTLER[name]
+            return programs.ostler_command(self.build, mixin, address, connections + 10, self.directory, **settings)
         if name in PYTHON or name == LIAR:
             return [sys.executable, HERE / "peers/python_echo.py", PYTHON.get(name, name), address]
         program, *variant = PEERS[name]

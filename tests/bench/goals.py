@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from entries import AGAIN
+from entries import AGAIN, LOOPS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +40,13 @@ GOALS = [
     answers("rate", "ostler forking", 0.95, "C forks"),
     answers("rate", "ostler evented", 0.97),
     costs("idle", "ostler evented + 15,000 idle", 1.05, "ostler evented"),
-    answers("1", "ostler evented", 2.50),
+    *[answers("1", "ostler evented, busy poll", 2.50, other) for other in (*LOOPS, "C threads", "Python threads")],
+    answers("64", "ostler evented, busy poll", 1.00, "ostler evented"),
     answers("64", "ostler fibers", 0.85, "ostler evented"),
     answers("1000", "ostler fibers", 0.85, "ostler evented"),
     answers("1000", "ostler fibers", 1.80, "ostler threading"),
+    answers("cores", "ostler evented, 2 workers", 1.00, "Go"),
+    answers("cores1000", "ostler evented, 2 workers", 1.00, "Go"),
 ]
 
 

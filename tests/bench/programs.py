@@ -18,6 +18,7 @@ from ostler import config_text, processes, service  # noqa: E402
 
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
+BOTH_CORES = f"{SERVER_CORE},{LOAD_CORE}"
 TICK = os.sysconf("SC_CLK_TCK")
 PATIENCE = 60  # seconds, for anything
 
@@ -129,10 +130,11 @@ class Server:
         self.log.close()
 
 
-def ostler_command(build, mixin, address, most, directory):
+def ostler_command(build, mixin, address, most, directory, **settings):
     """The bundled echo under the ordinary daemon."""
     path = pathlib.Path(directory) / f"{mixin}.conf"
-    path.write_text(config_text({"services": {"echo": service("echo", mixin, address, max_requests=most)}}))
+    services = {"echo": service("echo", mixin, address, max_requests=most)}
+    path.write_text(config_text({**settings, "services": services}))
     return [build / "bin/ostlerd", "-c", path, "--ready-fd=1"]
 
 
@@ -157,10 +159,16 @@ class Load:
             self.process.kill()
             raise Failure(f"{failure}: {self.process.stderr.read().decode().strip()}") from None
 
+    def begin(self):
+        self.process.stdin.write(b"go\n")
+
+    def result(self):
+        return json.loads(self.read())
+
     def run(self):
         """Do the work; what came of it."""
-        self.process.stdin.write(b"go\n")
-        return json.loads(self.read())
+        self.begin()
+        return self.result()
 
     def close(self):
         """The connections close."""
@@ -180,3 +188,27 @@ class Load:
             self.process.wait()
             for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
                 pipe.close()
+
+
+class Loads:
+    """Several generators at work at the same time: for a server that is more than one can load."""
+
+    def __init__(self, makers):
+        self.generators = []
+        with contextlib.ExitStack() as started:
+            for make in makers:
+                self.generators.append(started.enter_context(make()))
+            self.stack = started.pop_all()
+
+    def run(self):
+        for generator in self.generators:
+            generator.begin()
+        results = [generator.result() for generator in self.generators]
+        whole = {name: sum(result[name] for result in results) for name in ("requests", "cpu", "lost")}
+        return {**whole, "seconds": max(result["seconds"] for result in results)}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        return self.stack.__exit__(*exception)

@@ -4,9 +4,11 @@ import dataclasses
 import statistics
 
 from entries import AGAIN, LOOPS
-from programs import cores_busy
+from programs import BOTH_CORES, LOAD_CORE, SERVER_CORE, cores_busy
 
 TCP, UDP, UNIX = "tcp:127.0.0.1:0", "udp:127.0.0.1:0", "unix:@ostler-bench"
+TWO_CORES = ["Go", "raw epoll", "ostler evented", "ostler evented, 2 workers", "ostler fibers, 2 workers"]
+BUSY = "ostler evented, busy poll"
 MIXINS = ["ostler evented", "ostler fibers", "ostler threading"]
 EVERYONE = [*LOOPS, "C threads", "C forks", "Python threads", "Python forks", "Python asyncio", *MIXINS,
             "ostler forking"]
@@ -20,19 +22,21 @@ class Scenario:
     loads: dict                         # what is added to an entry's name -> options of the load generator
     mode: str = "crowd"
     address: str = TCP
+    generators: int = 1                 # of load; more than one: they and the server are on both cores
 
     @property
     def reference(self):
         return self.entries[0]
 
 
-def scenario(name, title, entries, *, loads=None, mode="crowd", address=TCP, **options):
-    return Scenario(name, title, entries, loads or {"": options}, mode, address)
+def scenario(name, title, entries, *, loads=None, mode="crowd", address=TCP, generators=1, **options):
+    return Scenario(name, title, entries, loads or {"": options}, mode, address, generators)
 
 
 SCENARIOS = [
-    scenario("1", "1 connection × 64 bytes", [*LOOPS, "C threads", "Python threads", *MIXINS, "ostler inline"], n=1),
-    scenario("64", "64 connections × 64 bytes", EVERYONE, n=64),
+    scenario("1", "1 connection × 64 bytes", [*LOOPS, "C threads", "Python threads", *MIXINS, "ostler inline", BUSY],
+             n=1),
+    scenario("64", "64 connections × 64 bytes", [*EVERYONE, BUSY], n=64),
     scenario("1000", "1,000 connections × 64 bytes", [*LOOPS, "C threads", "Python threads", *MIXINS], n=1000),
     scenario("10000", "10,000 connections × 64 bytes", [*LOOPS, "C threads", *MIXINS], n=10000),
     scenario("large", "64 connections × 16 KiB", [*LOOPS, "C threads", *MIXINS], n=64, s=16384),
@@ -45,6 +49,9 @@ SCENARIOS = [
     scenario("udp", "UDP, 4 sockets × 16 datagrams of 64 bytes in flight",
              ["recvfrom/sendto", "recvmmsg", "libuv", "Go", "Python socketserver", "ostler evented", "ostler fibers"],
              mode="datagrams", address=UDP, n=4, d=16),
+    scenario("cores", "Two cores, which server and load share: 64 connections × 64 bytes", TWO_CORES, generators=2, n=64),
+    scenario("cores1000", "Two cores, which server and load share: 1,000 connections × 64 bytes", TWO_CORES,
+             generators=2, n=1000),
     scenario("unix", "Unix stream, 64 connections × 64 bytes", [*LOOPS, "C threads", *MIXINS], address=UNIX, n=64),
 ]
 
@@ -62,8 +69,10 @@ class Sample:
 
 def measure(catalogue, scenario_, entry, options, seconds):
     """Start the server, load it, stop it; a Sample."""
-    with (catalogue.start(entry, scenario_.address, options["n"]) as server,
-          catalogue.load(scenario_.mode, server.address, **options, t=seconds) as load):
+    several = scenario_.generators > 1
+    with (catalogue.start(entry, scenario_.address, options["n"], core=BOTH_CORES if several else SERVER_CORE) as server,
+          catalogue.loads(scenario_.generators, scenario_.mode, server.address, **options, t=seconds,
+                          core=BOTH_CORES if several else LOAD_CORE) as load):
         before, busy_before = server.cpu(), cores_busy()
         result = load.run()
         used, busy = server.cpu() - before, cores_busy() - busy_before
