@@ -1,7 +1,11 @@
 /* The log: formats a line, cleans it, hands it to the sink. The sink for standard
  * error never blocks, since the reactor's thread logs too: a line is at most
  * PIPE_BUF bytes, so poll(2) saying "writable" means that a pipe takes it whole
- * (pipe(7)). */
+ * (pipe(7)).
+ *
+ * A handler of a signal may write, too, in the middle of a line of the thread that it interrupts. So
+ * there are no locks, nor calls that have some: gmtime_r(3) has, vsnprintf(3) for words and
+ * numbers has none. */
 #include <ostler/log.h>
 
 #include <errno.h>
@@ -43,18 +47,45 @@ int ostler_log_level_parse(const char *word)
     return -EINVAL;
 }
 
+struct date {
+    long year, month, day; /* from 1 on */
+};
+
+/* So many days after 1970-01-01. Years are counted from March on, so that the leap day is their last, and
+ * in the 400 that the calendar repeats itself in. */
+static struct date date_of(long days)
+{
+    long since_march_0 = days + 719468, day = since_march_0 % 146097;
+    long year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    long day_of_year = day - (365 * year + year / 4 - year / 100), month = (5 * day_of_year + 2) / 153;
+
+    return (struct date){ .year = year + since_march_0 / 146097 * 400 + (month >= 10),
+                          .month = month < 10 ? month + 3 : month - 9,
+                          .day = day_of_year - (153 * month + 2) / 5 + 1 };
+}
+
+static void print_time(char *text, size_t size)
+{
+    struct timespec now;
+    struct date date;
+    long second;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    date = date_of(now.tv_sec / 86400);
+    second = now.tv_sec % 86400;
+    snprintf(text, size, "%04ld-%02ld-%02ldT%02ld:%02ld:%02ld.%03ldZ", date.year, date.month, date.day, second / 3600,
+             second / 60 % 60, second % 60, now.tv_nsec / 1000000);
+}
+
 static void write_stderr(int level, const char *line)
 {
     const char *name = ostler_log_level_name(level);
     char text[LINE_SIZE + 64], stamp[32];
     struct pollfd pfd = { .fd = STDERR_FILENO, .events = POLLOUT };
-    struct timespec now;
-    struct tm tm;
     int n;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    strftime(stamp, sizeof(stamp), "%FT%T", gmtime_r(&now.tv_sec, &tm));
-    n = snprintf(text, sizeof(text), "%s.%03ldZ %s %s\n", stamp, now.tv_nsec / 1000000, name ? name : "log", line);
+    print_time(stamp, sizeof(stamp));
+    n = snprintf(text, sizeof(text), "%s %s %s\n", stamp, name ? name : "log", line);
     if (n < 0 || poll(&pfd, 1, 0) < 1 || pfd.revents != POLLOUT)
         return; /* it would block, or raise SIGPIPE */
     if (write(STDERR_FILENO, text, (size_t)n) < 0)

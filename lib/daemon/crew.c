@@ -8,6 +8,7 @@
 #include "daemon/crew.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@
 #include "daemon/service.h"
 #include "daemon/worker.h"
 
-enum { KILL_MS = 700 };
+enum { KILL_MS = 700, LOOK_MS = 5 };
 
 static size_t count_forking(const struct ost_conf *conf)
 {
@@ -129,26 +130,38 @@ int ost_crew_start(struct ost_crew *crew)
     return error;
 }
 
-void ost_crew_stop(struct ost_crew *crew)
+static void order(struct ost_crew *crew, enum ost_order what)
 {
     for (size_t i = 0; i < crew->count; i++)
-        ost_minder_stop(&crew->minders[i]);
+        ost_minder_order(&crew->minders[i], what);
+}
+
+void ost_crew_stop(struct ost_crew *crew)
+{
+    order(crew, OST_ORDER_STOP);
 }
 
 void ost_crew_abort(struct ost_crew *crew)
 {
-    for (size_t i = 0; i < crew->count; i++)
-        ost_minder_abort(&crew->minders[i]);
+    order(crew, OST_ORDER_ABORT);
 }
 
+static bool is_anybody_there(const struct ost_crew *crew)
+{
+    for (size_t i = 0; i < crew->count; i++)
+        if (ost_minder_has_worker(&crew->minders[i]))
+            return true;
+    return false;
+}
+
+/* In a handler of a signal there is no other way to wait than to look again. */
 void ost_crew_kill(struct ost_crew *crew)
 {
     int64_t limit = ost_now_ms() + KILL_MS;
 
-    for (size_t i = 0; i < crew->count; i++)
-        ost_minder_kill(&crew->minders[i]);
-    for (size_t i = 0; i < crew->count; i++)
-        ost_minder_await_death(&crew->minders[i], limit);
+    order(crew, OST_ORDER_DIE);
+    while (is_anybody_there(crew) && ost_now_ms() < limit)
+        poll(NULL, 0, LOOK_MS);
 }
 
 void ost_crew_list(struct ost_crew *crew)

@@ -34,7 +34,7 @@ void ost_crew_fini(struct ost_crew *crew);
 int ost_crew_start(struct ost_crew *crew);
 
 /* Let all stop gracefully, at once, or die with all their processes (then wait until they
- * have, for a moment); log their live requests. Thread: any. */
+ * have, for a moment); log their live requests. Thread: any, and a handler of a signal. */
 void ost_crew_stop(struct ost_crew *crew);
 void ost_crew_abort(struct ost_crew *crew);
 void ost_crew_kill(struct ost_crew *crew);

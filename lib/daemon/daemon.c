@@ -1,11 +1,11 @@
 /* One reactor, a server for each service of the file, and the stopper. All services
  * are bound before the first one accepts, so that a daemon that cannot have all its
- * addresses never answers on some. Everything runs on the main thread, but for the
- * stopper, the minders, and what mix-ins start.
+ * addresses never answers on some. Everything runs on the main thread, which is the
+ * only one, but for the minders and what mix-ins start.
  *
  *    the daemon     main thread: the reactor, all services but those that workers run
- *                   stopper: SIGTERM, SIGINT and SIGUSR1;  a minder for each worker
- *      a worker     main thread: the reactor, its services;  stopper, unless it only forks
+ *                   a minder for each worker
+ *      a worker     main thread: the reactor, its services
  *        a child    one request of a forking service
  *
  * Of services that workers run the daemon's process has the sockets, bound and never served:
@@ -93,9 +93,9 @@ static int start_all(const struct daemon *d)
 }
 
 /* Clients of held services are refused, as soon as the workers have closed their sockets too. */
-static void release_held(void *arg)
+static void release_held(void *user)
 {
-    struct daemon *d = arg;
+    struct daemon *d = user;
 
     for (size_t i = 0; i < d->count; i++)
         if (is_held(d, i))
@@ -119,15 +119,13 @@ static void announce(const struct daemon *d)
                          ostler_strerror(error));
 }
 
-/* ---- What the stopper does, on its thread ---- */
+/* ---- What the stopper does, where a signal arrives; and to list, in the loop ---- */
 
-/* Without memory to post it, the sockets are released when the loop has left. */
 static void on_stop(void *user)
 {
     struct daemon *d = user;
 
     ost_crew_stop(&d->crew);
-    ostler_reactor_post(d->reactor, release_held, d);
     ostler_reactor_stop(d->reactor);
 }
 
@@ -209,14 +207,16 @@ static int serve_with_stopper(struct daemon *d)
     d->stopper = (struct ost_stopper){
         .who = d->conf->parent && !d->conf->number ? "worker: " : "",
         .log = &daemon_log,
+        .reactor = d->reactor,
         .stop_timeout_ms = d->conf->stop_timeout_ms,
         .hurry = d->conf->parent ? OST_WORKER_HURRY : 0,
+        .guarded = !only_forks(d),
         .stop = on_stop,
         .abort = on_abort,
         .give_up = on_give_up,
+        .release = release_held,
         .list = on_list,
         .user = d,
-        .reactor = only_forks(d) ? d->reactor : NULL,
     };
     error = ost_stopper_start(&d->stopper);
     if (error < 0)

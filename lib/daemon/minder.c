@@ -4,10 +4,17 @@
  * A worker is the leader of a process group, in which its children are. When it has
  * died, the others of the group are killed, while it is still a zombie: as long as it
  * is one its number can be no one else's. Orphans of the group that became our children,
- * since we are the system's first process or a subreaper, are reaped with it. */
+ * since we are the system's first process or a subreaper, are reaped with it.
+ *
+ * Orders come from handlers of signals (stopper.c), in the middle of whatever runs: they take
+ * no locks. One who sends the worker a signal is counted while he does, and it is reaped
+ * when its number was taken away and nobody is counted any more. An order that comes while
+ * a worker is born is seen either by who gives it or by the thread, since each first tells, and
+ * then looks; perhaps by both, and a signal sent twice is one. */
 #include "daemon/minder.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,61 +40,88 @@ struct life {
 
 void ost_minder_init(struct ost_minder *m, const struct ost_worker *worker, const struct ostler_log *log)
 {
-    pthread_condattr_t monotonic;
-
     *m = (struct ost_minder){ .worker = worker, .log = log };
+    sem_init(&m->ordered, 0, 0);
     pthread_mutex_init(&m->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&m->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&m->changed, NULL);
 }
 
 void ost_minder_fini(struct ost_minder *m)
 {
     pthread_cond_destroy(&m->changed);
     pthread_mutex_destroy(&m->lock);
+    sem_destroy(&m->ordered);
 }
 
-/* Wait for a change until limit, a point in time; false when that has come. */
-static bool await_change(struct ost_minder *m, int64_t limit)
+static bool is_stopping(const struct ost_minder *m)
 {
-    struct timespec until = { .tv_sec = (time_t)(limit / 1000), .tv_nsec = (long)(limit % 1000) * 1000000 };
-
-    return pthread_cond_timedwait(&m->changed, &m->lock, &until) != ETIMEDOUT;
+    return atomic_load(&m->order) > OST_ORDER_SERVE;
 }
 
-/* Let time pass, unless a stop comes. */
+bool ost_minder_has_worker(const struct ost_minder *m)
+{
+    return atomic_load(&m->pid) != 0;
+}
+
+/* Send the worker, if there is one, or its whole group, a signal. */
+static void send_signal(struct ost_minder *m, int number, bool to_group)
+{
+    pid_t pid;
+
+    atomic_fetch_add(&m->senders, 1);
+    pid = atomic_load(&m->pid);
+    if (pid)
+        kill(to_group ? -pid : pid, number);
+    atomic_fetch_sub(&m->senders, 1);
+}
+
+/* From now on nobody sends it any. */
+static void take_number_away(struct ost_minder *m)
+{
+    atomic_store(&m->pid, 0);
+    while (atomic_load(&m->senders) > 0)
+        sched_yield();
+}
+
+static void send_order(struct ost_minder *m)
+{
+    switch (atomic_load(&m->order)) {
+    case OST_ORDER_STOP:
+        send_signal(m, OST_WORKER_STOP, false);
+        break;
+    case OST_ORDER_ABORT:
+        send_signal(m, OST_WORKER_HURRY, false);
+        break;
+    case OST_ORDER_DIE:
+        send_signal(m, SIGKILL, true);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Let time pass, unless an order comes. */
 static void pass_time(struct ost_minder *m, long ms)
 {
     int64_t limit = ost_now_ms() + ms;
+    struct timespec until = { .tv_sec = (time_t)(limit / 1000), .tv_nsec = (long)(limit % 1000) * 1000000 };
 
-    pthread_mutex_lock(&m->lock);
-    while (!m->stopping && ms > 0 && await_change(m, limit))
-        continue;
-    pthread_mutex_unlock(&m->lock);
+    while (!is_stopping(m) && ms > 0)
+        if (sem_clockwait(&m->ordered, CLOCK_MONOTONIC, &until) < 0 && errno == ETIMEDOUT)
+            return;
 }
 
-static bool is_stopping(struct ost_minder *m)
-{
-    bool stopping;
-
-    pthread_mutex_lock(&m->lock);
-    stopping = m->stopping;
-    pthread_mutex_unlock(&m->lock);
-    return stopping;
-}
-
-/* Under the lock: after a stop, which must find every worker, none is born. */
+/* After a stop, which must find every worker, none is born. */
 static int give_birth(struct ost_minder *m, int *ready_fd)
 {
-    int error = -ECANCELED;
+    pid_t pid;
+    int error = is_stopping(m) ? -ECANCELED : ost_worker_spawn(&pid, ready_fd, m->worker);
 
-    pthread_mutex_lock(&m->lock);
-    if (!m->stopping)
-        error = ost_worker_spawn(&m->pid, ready_fd, m->worker);
-    pthread_mutex_unlock(&m->lock);
-    return error;
+    if (error < 0)
+        return error;
+    atomic_store(&m->pid, pid);
+    send_order(m);
+    return 0;
 }
 
 /* Does the worker say that it is ready before the pipe ends, by its death at the latest? */
@@ -118,7 +152,7 @@ static void await_death(const struct ost_minder *m, struct life *life)
     int r;
 
     do
-        r = waitid(P_PID, (id_t)m->pid, &life->end, WEXITED | WNOWAIT);
+        r = waitid(P_PID, (id_t)atomic_load(&m->pid), &life->end, WEXITED | WNOWAIT);
     while (r < 0 && errno == EINTR);
     if (r < 0)
         life->end = (siginfo_t){ 0 };
@@ -126,20 +160,19 @@ static void await_death(const struct ost_minder *m, struct life *life)
 
 static void bury(struct ost_minder *m, const struct life *life)
 {
+    pid_t pid = atomic_load(&m->pid);
     siginfo_t end;
     int r;
 
-    pthread_mutex_lock(&m->lock);
-    if (life->end.si_pid == m->pid) {
-        kill(-m->pid, SIGKILL);
+    if (life->end.si_pid == pid)
+        kill(-pid, SIGKILL);
+    take_number_away(m);
+    if (life->end.si_pid == pid) {
         do
-            r = waitid(P_PGID, (id_t)m->pid, &end, WEXITED);
+            r = waitid(P_PGID, (id_t)pid, &end, WEXITED);
         while (r == 0 || errno == EINTR);
     }
     ost_worker_forget(m->worker);
-    m->pid = 0;
-    pthread_cond_broadcast(&m->changed);
-    pthread_mutex_unlock(&m->lock);
 }
 
 static void describe(const struct life *life, char text[PHRASE])
@@ -264,48 +297,23 @@ int ost_minder_await_ready(struct ost_minder *m)
     return error;
 }
 
-void ost_minder_stop(struct ost_minder *m)
+void ost_minder_order(struct ost_minder *m, enum ost_order order)
 {
-    pthread_mutex_lock(&m->lock);
-    if (!m->stopping && m->pid)
-        kill(m->pid, OST_WORKER_STOP);
-    m->stopping = true;
-    pthread_cond_broadcast(&m->changed);
-    pthread_mutex_unlock(&m->lock);
-}
+    int before = atomic_load(&m->order);
 
-void ost_minder_abort(struct ost_minder *m)
-{
-    pthread_mutex_lock(&m->lock);
-    if (m->pid)
-        kill(m->pid, OST_WORKER_HURRY);
-    pthread_mutex_unlock(&m->lock);
+    while (before < (int)order && !atomic_compare_exchange_weak(&m->order, &before, (int)order))
+        continue;
+    if (before >= (int)order)
+        return;
+    if (order == OST_ORDER_DIE && ost_minder_has_worker(m))
+        ostler_log_write(m->log, OSTLER_LOG_ERROR, "%s does not end: killing it", m->worker->name);
+    send_order(m);
+    sem_post(&m->ordered);
 }
 
 void ost_minder_list(struct ost_minder *m)
 {
-    pthread_mutex_lock(&m->lock);
-    if (m->pid)
-        kill(m->pid, OST_WORKER_LIST);
-    pthread_mutex_unlock(&m->lock);
-}
-
-void ost_minder_kill(struct ost_minder *m)
-{
-    pthread_mutex_lock(&m->lock);
-    if (m->pid) {
-        ostler_log_write(m->log, OSTLER_LOG_ERROR, "%s does not end: killing it", m->worker->name);
-        kill(-m->pid, SIGKILL);
-    }
-    pthread_mutex_unlock(&m->lock);
-}
-
-void ost_minder_await_death(struct ost_minder *m, int64_t limit)
-{
-    pthread_mutex_lock(&m->lock);
-    while (m->pid && await_change(m, limit))
-        continue;
-    pthread_mutex_unlock(&m->lock);
+    send_signal(m, OST_WORKER_LIST, false);
 }
 
 int ost_minder_join(struct ost_minder *m)

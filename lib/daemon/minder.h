@@ -3,13 +3,18 @@
 #define OST_DAEMON_MINDER_H
 
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
-#include <sys/types.h>
+#include <stdint.h>
 
 #include "daemon/backoff.h"
 
 struct ostler_log;
 struct ost_worker;
+
+/* What is to become of the worker, and of who follows it; each of these takes back those before. */
+enum ost_order { OST_ORDER_SERVE, OST_ORDER_STOP, OST_ORDER_ABORT, OST_ORDER_DIE };
 
 struct ost_minder {
     const struct ost_worker *worker;
@@ -17,13 +22,15 @@ struct ost_minder {
     pthread_t thread;
     bool started;               /* the thread */
     struct ost_backoff backoff; /* the thread's */
-    pthread_mutex_t lock;       /* of all that follows */
+    atomic_int pid;             /* of the worker; 0: none is there that may be sent a signal */
+    atomic_int senders;         /* who may still be sending it one */
+    atomic_int order;
+    sem_t ordered;        /* an order came: the thread need not wait any longer */
+    pthread_mutex_t lock; /* of all that follows */
     pthread_cond_t changed;
-    pid_t pid;     /* of the worker; 0: none is there */
-    bool ready;    /* one has been */
-    bool stopping; /* none is to be started any more */
-    bool ended;    /* the thread has no more to do */
-    int result;    /* then */
+    bool ready; /* one has been */
+    bool ended; /* the thread has no more to do */
+    int result; /* then */
 };
 
 void ost_minder_init(struct ost_minder *minder, const struct ost_worker *worker, const struct ostler_log *log);
@@ -35,15 +42,14 @@ int ost_minder_start(struct ost_minder *minder);
 /* Return when it is ready, or is not to be any more: 0, or -errno after the log was told. */
 int ost_minder_await_ready(struct ost_minder *minder);
 
-/* Let the worker stop gracefully, at once, or die with all its processes. Thread: any. */
-void ost_minder_stop(struct ost_minder *minder);
-void ost_minder_abort(struct ost_minder *minder);
-void ost_minder_kill(struct ost_minder *minder);
+/* Let the worker stop gracefully, at once, or die with all its processes. Thread: any, and a handler
+ * of a signal. */
+void ost_minder_order(struct ost_minder *minder, enum ost_order order);
 
-/* Wait until there is no worker, or until limit, on the clock of now.h. Thread: any. */
-void ost_minder_await_death(struct ost_minder *minder, int64_t limit);
+/* Is there one, to be sent signals? Thread: as above. */
+bool ost_minder_has_worker(const struct ost_minder *minder);
 
-/* Let the worker log its live requests. Thread: any. */
+/* Let the worker log its live requests. Thread: as above. */
 void ost_minder_list(struct ost_minder *minder);
 
 /* After a stop: wait until no worker is left. 0, or -ECHILD when it did not end well. */

@@ -1,7 +1,4 @@
-/* SIGTERM, SIGINT and SIGUSR1, in a thread of their own. libevent would deliver a signal in
- * its loop, which a handler that never returns holds for ever; then nothing but
- * SIGKILL would help. So these signals are blocked everywhere and waited for here,
- * where no handler runs:
+/* SIGTERM, SIGINT and SIGUSR1:
  *
  *    first signal              a graceful stop
  *    second, or none in time   all is cut off; resp. given up
@@ -9,21 +6,38 @@
  *    SIGUSR1, at any time      the list of live requests
  *
  * The times leave the library room to be done first, and to name in the log what
- * does not end. Waiting is sigtimedwait(2), which nobody polls. To end the thread the
- * main one sets a flag and sends it SIGTERM.
+ * does not end.
  *
- * A worker that only forks has no such thread: fork(3) would copy its stack, take the locks of
- * a program with threads and give them back in parent and child, which was a quarter of
- * what a request costs. Handlers run in children there, so the loop takes the signals; one that is
- * held nevertheless, by a slot of a server class, is the daemon's to give up on, which has the thread. */
+ * libevent would deliver a signal in its loop, which a handler of the program that never
+ * returns holds for ever; then nothing but SIGKILL would help. A thread that waits for signals would
+ * help, but a process with two threads pays for both in each of its system calls: the C
+ * library makes them cancellable, and the kernel counts who uses a descriptor. So all of the above
+ * is done where a signal arrives, in the middle of whatever it interrupts: with atomics,
+ * kill(2), write(2) and the reactor's eventfd, and never with a lock or memory.
+ *
+ *   SIGTERM, SIGINT ─> on_caught() ─> stop, abort; a timer (timer_create(2)) is set;
+ *                                     AT_LOOP is raised ─> release, in the loop
+ *   the timer       ─> on_caught() ─> give_up
+ *   SIGUSR1         ─> list, in the loop: while that is held there is nothing new to tell
+ *
+ * What the loop takes is blocked, and read from a descriptor (ostler_signal_new()). What is caught is
+ * not blocked on the thread that runs the reactor. Those that the library starts block all
+ * signals; one of the program's may take a signal as well as any other. What is interrupted goes on
+ * (SA_RESTART); the library sees to the calls for which there is no such thing, like
+ * poll(2), and so must handlers that make them. It runs on the alternate stack where there is one:
+ * a fiber's own may be small, and nearly full.
+ *
+ * A worker that only forks is not guarded: the same is done by the loop alone, and nothing is
+ * caught that children would have to give back. Its handlers run in children, which keep
+ * SIGTERM blocked: one for the whole group does not tear them out of an answer. A loop that
+ * is held nevertheless, by a slot of a server class, is the daemon's to give up on. */
 #include "daemon/stopper.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include <ostler/log.h>
 #include <ostler/reactor.h>
@@ -32,65 +46,55 @@
 
 enum {
     GRACE_MS = 2000, /* beyond stop_timeout, for everything to end */
-    ABORT_MS = 700,  /* after all was cut off */
-    NO_LIMIT = 0
+    ABORT_MS = 700   /* after all was cut off */
 };
 
-static void signals(sigset_t *set)
+enum { SERVING, STOPPING, ABORTING, GIVEN_UP }; /* stages */
+
+#define ON_TIME (SIGRTMIN + 1) /* the timer's */
+#define AT_LOOP (SIGRTMIN + 2) /* for the loop, from who takes another signal */
+
+/* The dispositions are the process's. Who is inside of on_caught() may use what is running. */
+static struct ost_stopper *_Atomic running;
+static atomic_int inside;
+
+static void add_caught(sigset_t *set)
 {
-    sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
-    sigaddset(set, SIGUSR1);
+    sigaddset(set, ON_TIME);
 }
 
 void ost_stopper_block_signals(void)
 {
     sigset_t set;
 
-    signals(&set);
+    sigemptyset(&set);
+    add_caught(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, AT_LOOP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-/* Wait for one signal of set; limit is a point in time (NO_LIMIT: none). */
-static int wait_once(const sigset_t *set, int64_t limit)
+/* Come to stage, unless somebody is there already. */
+static bool advance(struct ost_stopper *s, int stage)
 {
-    struct timespec time = { 0 };
-    int64_t left;
+    int now = atomic_load(&s->stage);
 
-    if (limit == NO_LIMIT)
-        return sigwaitinfo(set, NULL);
-    left = limit - ost_now_ms();
-    if (left > 0)
-        time = (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
-    return sigtimedwait(set, NULL, &time);
+    while (now < stage)
+        if (atomic_compare_exchange_weak(&s->stage, &now, stage))
+            return true;
+    return false;
 }
 
-/* Wait for one that stops something; list what is asked for meanwhile. */
-static int wait_for_stop(struct ost_stopper *s, const sigset_t *set, int64_t limit)
+/* Let give_up be called ms from now, and not when it was to be before. */
+static void set_timer(struct ost_stopper *s, long ms)
 {
-    int number;
+    struct itimerspec time = { .it_value = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 } };
 
-    for (;;) {
-        number = wait_once(set, limit);
-        if (number == SIGUSR1)
-            s->list(s->user);
-        else if (number > 0 || errno != EINTR)
-            return number;
-    }
-}
-
-/* The next signal; -EAGAIN when none came until limit; 0 when everything has ended. */
-static int next_signal(struct ost_stopper *s, int64_t limit)
-{
-    sigset_t set;
-    int number;
-
-    signals(&set);
-    number = wait_for_stop(s, &set, limit);
-    if (atomic_load(&s->left))
-        return 0;
-    return number < 0 ? -EAGAIN : number;
+    atomic_store(&s->limit, ost_now_ms() + ms);
+    if (s->guarded)
+        timer_settime(s->timer, 0, &time, NULL);
 }
 
 static const char *name_of(int number)
@@ -98,103 +102,121 @@ static const char *name_of(int number)
     return number == SIGTERM ? "SIGTERM" : "SIGINT";
 }
 
-/* The signal for a stop at once, or else as next_signal(). */
-static int next_hurry(struct ost_stopper *s, int64_t limit)
-{
-    int number;
-
-    do
-        number = next_signal(s, limit);
-    while (number > 0 && s->hurry && number != s->hurry);
-    return number;
-}
-
-/* Wait until everything has ended; more signals change nothing. 0, or -EAGAIN after limit. */
-static int await_end(struct ost_stopper *s, int64_t limit)
-{
-    int number;
-
-    do
-        number = next_signal(s, limit);
-    while (number > 0);
-    return number;
-}
-
-static void log_stop(const struct ost_stopper *s, int number)
-{
-    ostler_log_write(s->log, OSTLER_LOG_INFO, "%sstopping on %s", s->who, name_of(number));
-}
-
-static void log_hurry(const struct ost_stopper *s, int number)
-{
-    ostler_log_write(s->log, OSTLER_LOG_INFO, "%s%s%s: stopping at once", s->who, name_of(number),
-                     s->hurry ? "" : " again");
-}
-
-static int stop(struct ost_stopper *s, int number)
-{
-    log_stop(s, number);
-    s->stop(s->user);
-    return next_hurry(s, ost_now_ms() + s->stop_timeout_ms + GRACE_MS);
-}
-
-static int stop_at_once(struct ost_stopper *s, int number)
-{
-    log_hurry(s, number);
-    s->abort(s->user);
-    return await_end(s, ost_now_ms() + ABORT_MS);
-}
-
-static void *run(void *arg)
-{
-    struct ost_stopper *s = arg;
-    int number = next_signal(s, NO_LIMIT);
-
-    if (number > 0 && number != s->hurry)
-        number = stop(s, number);
-    if (number > 0)
-        number = stop_at_once(s, number);
-    if (number < 0) {
-        s->give_up(s->user);
-        await_end(s, NO_LIMIT);
-    }
-    return NULL;
-}
-
-/* ---- In the loop ---- */
-
 static void begin_stop(struct ost_stopper *s, int number)
 {
-    s->stopping = true;
-    log_stop(s, number);
+    ostler_log_write(s->log, OSTLER_LOG_INFO, "%sstopping on %s", s->who, name_of(number));
     s->stop(s->user);
+    set_timer(s, s->stop_timeout_ms + GRACE_MS);
+    kill(getpid(), AT_LOOP);
 }
 
 static void begin_abort(struct ost_stopper *s, int number)
 {
-    s->aborting = true;
-    log_hurry(s, number);
+    ostler_log_write(s->log, OSTLER_LOG_INFO, "%s%s%s: stopping at once", s->who, name_of(number),
+                     s->hurry ? "" : " again");
     s->abort(s->user);
+    set_timer(s, ABORT_MS);
 }
 
-static void on_signal(struct ost_stopper *s, int number)
+static void take(struct ost_stopper *s, int number)
 {
-    if (s->aborting)
-        return;
-    if (number == s->hurry || (s->stopping && !s->hurry))
-        begin_abort(s, number);
-    else if (!s->stopping)
+    if (number != s->hurry && advance(s, STOPPING))
         begin_stop(s, number);
+    else if ((number == s->hurry || !s->hurry) && advance(s, ABORTING))
+        begin_abort(s, number);
 }
+
+/* An earlier time may still come after a later one was set. */
+static void take_time(struct ost_stopper *s)
+{
+    if (ost_now_ms() >= atomic_load(&s->limit) && advance(s, GIVEN_UP))
+        s->give_up(s->user);
+}
+
+/* ---- Where a signal arrives ---- */
+
+/* A child that the program has forked, and that is not another program yet, has inherited us. */
+static void end_by(int number)
+{
+    signal(number, SIG_DFL);
+    raise(number); /* comes when this handler returns */
+}
+
+static void take_caught(struct ost_stopper *s, int number)
+{
+    if (getpid() != s->process)
+        end_by(number);
+    else if (number == ON_TIME)
+        take_time(s);
+    else
+        take(s, number);
+}
+
+static void on_caught(int number)
+{
+    int saved = errno;
+    struct ost_stopper *s;
+
+    atomic_fetch_add(&inside, 1);
+    s = atomic_load(&running);
+    if (s)
+        take_caught(s, number);
+    atomic_fetch_sub(&inside, 1);
+    errno = saved;
+}
+
+static int make_timer(struct ost_stopper *s)
+{
+    struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = ON_TIME };
+
+    return timer_create(CLOCK_MONOTONIC, &event, &s->timer) < 0 ? -errno : 0;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = { .sa_handler = on_caught, .sa_flags = SA_RESTART | SA_ONSTACK };
+    sigset_t caught;
+
+    sigemptyset(&caught);
+    add_caught(&caught);
+    action.sa_mask = caught;
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(ON_TIME, &action, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &caught, NULL);
+}
+
+static int begin_guard(struct ost_stopper *s)
+{
+    int error = make_timer(s);
+
+    if (error < 0)
+        return error;
+    s->process = getpid();
+    atomic_store(&running, s);
+    catch_signals();
+    return 0;
+}
+
+/* Handlers on other threads may still be at it. */
+static void end_guard(const struct ost_stopper *s)
+{
+    atomic_store(&running, NULL);
+    while (atomic_load(&inside) > 0)
+        sched_yield();
+    timer_delete(s->timer);
+}
+
+/* ---- In the loop ---- */
 
 static void on_term(void *user)
 {
-    on_signal(user, SIGTERM);
+    take(user, SIGTERM);
 }
 
 static void on_int(void *user)
 {
-    on_signal(user, SIGINT);
+    take(user, SIGINT);
 }
 
 static void on_usr1(void *user)
@@ -202,6 +224,13 @@ static void on_usr1(void *user)
     struct ost_stopper *s = user;
 
     s->list(s->user);
+}
+
+static void at_loop(void *user)
+{
+    struct ost_stopper *s = user;
+
+    s->release(s->user);
 }
 
 static void leave_loop(struct ost_stopper *s)
@@ -212,32 +241,31 @@ static void leave_loop(struct ost_stopper *s)
 
 static int enter_loop(struct ost_stopper *s)
 {
-    int error = ostler_signal_new(&s->signals[0], s->reactor, SIGTERM, on_term, s);
+    int error = ostler_signal_new(&s->signals[0], s->reactor, SIGUSR1, on_usr1, s);
 
     if (error == 0)
-        error = ostler_signal_new(&s->signals[1], s->reactor, SIGINT, on_int, s);
-    if (error == 0)
-        error = ostler_signal_new(&s->signals[2], s->reactor, SIGUSR1, on_usr1, s);
-    if (error < 0)
-        leave_loop(s);
+        error = ostler_signal_new(&s->signals[1], s->reactor, AT_LOOP, at_loop, s);
+    if (error == 0 && !s->guarded)
+        error = ostler_signal_new(&s->signals[2], s->reactor, SIGTERM, on_term, s);
+    if (error == 0 && !s->guarded)
+        error = ostler_signal_new(&s->signals[3], s->reactor, SIGINT, on_int, s);
     return error;
 }
 
 int ost_stopper_start(struct ost_stopper *s)
 {
-    if (s->reactor)
-        return enter_loop(s);
-    atomic_init(&s->left, false);
-    return -pthread_create(&s->thread, NULL, run, s);
+    int error = enter_loop(s);
+
+    if (error == 0 && s->guarded)
+        error = begin_guard(s);
+    if (error < 0)
+        leave_loop(s);
+    return error;
 }
 
 void ost_stopper_stop(struct ost_stopper *s)
 {
-    if (s->reactor) {
-        leave_loop(s);
-        return;
-    }
-    atomic_store(&s->left, true);
-    pthread_kill(s->thread, SIGTERM);
-    pthread_join(s->thread, NULL);
+    if (s->guarded)
+        end_guard(s);
+    leave_loop(s);
 }

@@ -2,41 +2,48 @@
 #ifndef OST_DAEMON_STOPPER_H
 #define OST_DAEMON_STOPPER_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
 
 struct ostler_log;
 struct ostler_reactor;
 struct ostler_signal;
 
-enum { OST_STOPPER_SIGNALS = 3 };
+enum { OST_STOPPER_SIGNALS = 4 };
 
 struct ost_stopper {
     const char *who; /* begins its lines in the log; may be empty */
     const struct ostler_log *log;
+    struct ostler_reactor *reactor;
     long stop_timeout_ms;
-    int hurry; /* the signal that always means at once, and no other does; 0: a second one of any does */
+    int hurry;    /* the signal that always means at once, and no other does; 0: a second one of any does */
+    bool guarded; /* against a loop that is held; if not, the loop takes all signals itself */
+    /* These run in a handler of a signal, on any thread, if guarded: */
     void (*stop)(void *user);    /* let everything end gracefully */
     void (*abort)(void *user);   /* at once */
-    void (*give_up)(void *user); /* it did not: end it whatever it takes */
+    void (*give_up)(void *user); /* it did not: end it whatever it takes; never called if not guarded */
+    /* and these in the loop: */
+    void (*release)(void *user); /* the rest of what a stop has to do */
     void (*list)(void *user);    /* SIGUSR1, at any time: log what is going on */
     void *user;
-    struct ostler_reactor *reactor; /* whose loop runs no handlers, and which does it all; NULL: a thread does */
-    pthread_t thread;
-    atomic_bool left; /* everything has ended: there is no more to stop */
-    struct ostler_signal *signals[OST_STOPPER_SIGNALS]; /* in the reactor's loop */
-    bool stopping, aborting;
+    /* The stopper's own, zeroed: */
+    struct ostler_signal *signals[OST_STOPPER_SIGNALS]; /* that the loop takes */
+    atomic_int stage;
+    pid_t process; /* the guarded one: not a child that the program forks */
+    timer_t timer;
+    atomic_llong limit; /* when it is to go off, on the clock of now.h */
 };
 
 /* Keep the signals for the stopper: before any thread is made, the reactor's too. */
 void ost_stopper_block_signals(void);
 
-/* Stop when a signal says so; what is called runs on the stopper's thread, or on the reactor's. All
- * members down to reactor are set. 0 or -errno. */
+/* Stop when a signal says so. Thread: the reactor's. 0 or -errno. */
 int ost_stopper_start(struct ost_stopper *stopper);
 
-/* Everything has ended: end the thread. */
+/* Everything has ended: from now on the signals do nothing. */
 void ost_stopper_stop(struct ost_stopper *stopper);
 
 #endif
