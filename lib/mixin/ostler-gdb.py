@@ -95,11 +95,17 @@ class Fiber:
         at = place.string(errors="replace") if int(place) else "?"
         state = f"waits at {at} since {max(now - self.since, 0) / 1000:.1f} s" if self.is_parked() \
             else f"runs, last call at {at}"
-        return f"{request['owner']['options']['name'].string()}: {address_text(request['peer'])}: {state}"
+        return f"{request['owner']['options']['name'].string()}: {address_text(peer_of(request))}: {state}"
 
 
 def read_word(address):
     return struct.unpack("<Q", gdb.selected_inferior().read_memory(address, 8).tobytes())[0]
+
+
+def peer_of(request):
+    """The address behind a request."""
+    pointer = gdb.Value(int(request.address) + int(request["peer_at"]))
+    return pointer.cast(gdb.lookup_type("struct ostler_address").pointer()).dereference()
 
 
 def address_text(address):

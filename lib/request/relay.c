@@ -312,13 +312,13 @@ static void take_end(struct ostler_request *r, const struct ost_shared *shared, 
 {
     if (report->reason != OSTLER_CLOSE_NONE)
         ost_request_blame(r, (enum ostler_close_reason)report->reason, report->error);
-    r->io_error = report->io_error;
+    r->io_error = ost_error16(report->io_error);
     atomic_store_explicit(&r->bytes_in, report->bytes_in, memory_order_relaxed);
     atomic_store_explicit(&r->bytes_out, report->bytes_out, memory_order_relaxed);
     r->eof = report->eof != 0;
     r->peer_done = report->peer_done != 0;
     r->broken = report->broken != 0;
-    r->shut_down = atomic_load(&shared->state) == ENDED;
+    OST_CONTAINER(r, struct ost_stream, request)->shut_down = atomic_load(&shared->state) == ENDED;
 }
 
 static int take_input(struct ost_stream *s, const struct ost_shared *shared, size_t n)
