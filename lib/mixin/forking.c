@@ -118,6 +118,15 @@ static bool has_pidfds(void)
     return true;
 }
 
+/* 0 or -errno. */
+static int keep_place(struct forking *f)
+{
+    if (f->by_pipe || f->spare >= 0)
+        return 0;
+    f->spare = fcntl(f->reactor->wake_fd, F_DUPFD_CLOEXEC, 0);
+    return f->spare < 0 ? -errno : 0;
+}
+
 static int open_forking(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
 {
     struct forking *f = state;
@@ -131,8 +140,9 @@ static int open_forking(void *state, const struct ostler_server_options *options
         return error;
     }
     f->by_pipe = !has_pidfds();
-    f->spare = -1;
     f->reactor = reactor;
+    f->spare = -1;
+    keep_place(f); /* or else when there is one */
     f->birth.run = bear;
     ost_list_init(&f->birth.node);
     ost_list_init(&f->unborn);
@@ -377,10 +387,10 @@ static int attend(struct forking *f, const struct birth *b)
 
 static int take_stock(struct forking *f)
 {
-    if (!f->by_pipe && f->spare < 0)
-        f->spare = fcntl(f->reactor->wake_fd, F_DUPFD_CLOEXEC, 0);
-    if (!f->by_pipe && f->spare < 0)
-        return -errno;
+    int error = keep_place(f);
+
+    if (error < 0)
+        return error;
     return ost_legacy_take_stock(&f->legacy, f->reactor);
 }
 

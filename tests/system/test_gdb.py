@@ -81,7 +81,7 @@ class Gdb(ostler.TestCase):
         daemon = self.start()
         self.talk(daemon)
         output = gdb("-p", daemon.pid, commands=[
-            "ostler fiber 2", "frame function echo_handle", "print s->request->peer->kind", "ostler fiber", "backtrace",
+            "ostler fiber 2", "frame function echo_handle", "print s->request->owner->requests.next == 0", "ostler fiber", "backtrace",
             "ostler fiber 4"])
         self.assertIn("fiber 2: one: tcp:127.0.0.1:%d" % self.clients[1].getsockname()[1], output)
         self.assertIn("$1 = 0", output)
