@@ -140,7 +140,8 @@ class Spread(Case):
                 self.assert_even(daemon, 100)
 
     def test_addresses_and_services_spread_together(self):
-        daemon = self.start({"one": ostler.service("echo", "evented", ostler.LOOPBACK4, "unix:@ostler-w-%d" % os.getpid()),
+        unix = "unix:@ostler-workers-%d" % os.getpid()
+        daemon = self.start({"one": ostler.service("echo", "evented", ostler.LOOPBACK4, unix),
                              "two": ostler.service("echo", "threading")})
         addresses = [*daemon.addresses["one"], *daemon.addresses["two"]]
         for number in range(30):
