@@ -49,7 +49,8 @@ SCENARIOS = [
     scenario("udp", "UDP, 4 sockets × 16 datagrams of 64 bytes in flight",
              ["recvfrom/sendto", "recvmmsg", "libuv", "Go", "Python socketserver", "ostler evented", "ostler fibers"],
              mode="datagrams", address=UDP, n=4, d=16),
-    scenario("cores", "Two cores, which server and load share: 64 connections × 64 bytes", TWO_CORES, generators=2, n=64),
+    scenario("cores", "Two cores, which server and load share: 64 connections × 64 bytes", TWO_CORES,
+             generators=2, n=64),
     scenario("cores1000", "Two cores, which server and load share: 1,000 connections × 64 bytes", TWO_CORES,
              generators=2, n=1000),
     scenario("unix", "Unix stream, 64 connections × 64 bytes", [*LOOPS, "C threads", *MIXINS], address=UNIX, n=64),
@@ -70,9 +71,10 @@ class Sample:
 def measure(catalogue, scenario_, entry, options, seconds):
     """Start the server, load it, stop it; a Sample."""
     several = scenario_.generators > 1
-    with (catalogue.start(entry, scenario_.address, options["n"], core=BOTH_CORES if several else SERVER_CORE) as server,
+    core, load_core = (BOTH_CORES, BOTH_CORES) if several else (SERVER_CORE, LOAD_CORE)
+    with (catalogue.start(entry, scenario_.address, options["n"], core=core) as server,
           catalogue.loads(scenario_.generators, scenario_.mode, server.address, **options, t=seconds,
-                          core=BOTH_CORES if several else LOAD_CORE) as load):
+                          core=load_core) as load):
         before, busy_before = server.cpu(), cores_busy()
         result = load.run()
         used, busy = server.cpu() - before, cores_busy() - busy_before

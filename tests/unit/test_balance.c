@@ -43,11 +43,10 @@ static const struct ostler_conn_handler handler = { .on_open = say_name, .on_dat
 
 static void bind_parent(void)
 {
+    struct ostler_server_options options = { .address = harness_address(), .conn = &handler };
+
     harness_reactor_init(&parent);
-    ck_assert_int_eq(ostler_server_new(&bound,
-                                       &(struct ostler_server_options){ .address = harness_address(), .conn = &handler },
-                                       parent.reactor),
-                     0);
+    ck_assert_int_eq(ostler_server_new(&bound, &options, parent.reactor), 0);
     ck_assert_int_eq(ostler_balance_new(&balance, parent.reactor, WORKERS, 1), 0);
     ck_assert_int_eq(ostler_balance_add(balance, bound), 0);
 }
