@@ -27,7 +27,8 @@ struct ostler_log {
 /** Write one line, cut at 1,000 bytes, if log's level admits it. A NULL log
  *  writes to standard error from info on. Control characters, which a peer may
  *  have sent, come out as '?'. On standard error a line is dropped when writing
- *  it would block (a pipe that nobody reads). Thread: any. */
+ *  it would block (a pipe that nobody reads). Thread: any; a handler of a signal, too, if the sink allows
+ *  it: standard error does. */
 OSTLER_API void ostler_log_write(const struct ostler_log *log, int level, const char *format, ...) OSTLER_PRINTF(3, 4);
 
 /** The word for a level ("error", "warning", "info", "debug"), or NULL. */

@@ -34,11 +34,11 @@ OSTLER_API void ostler_reactor_free(struct ostler_reactor *reactor);
 OSTLER_API int ostler_reactor_run(struct ostler_reactor *reactor);
 
 /** Stop gracefully: every server on the reactor stops as ostler_server_stop()
- *  says, then ostler_reactor_run() returns. Thread: any. */
+ *  says, then ostler_reactor_run() returns. Thread: any, and a handler of a signal. */
 OSTLER_API int ostler_reactor_stop(struct ostler_reactor *reactor);
 
 /** Stop at once: what the time-out of a graceful stop does to a server, now.
- *  Thread: any. */
+ *  Thread: any, and a handler of a signal. */
 OSTLER_API int ostler_reactor_abort(struct ostler_reactor *reactor);
 
 /** Busy polling: before the loop sleeps, let it look for readiness for up to us microseconds

@@ -80,7 +80,7 @@ static void print_time(char *text, size_t size)
 static void write_stderr(int level, const char *line)
 {
     const char *name = ostler_log_level_name(level);
-    char text[LINE_SIZE + 64], stamp[32];
+    char text[LINE_SIZE + 96], stamp[64];
     struct pollfd pfd = { .fd = STDERR_FILENO, .events = POLLOUT };
     int n;
 

@@ -3,6 +3,7 @@
  *
  *   greet    says what its settings are, and ends
  *   hold     evented: never returns to the reactor once a byte has come
+ *   spin     straight-line: the same, without a system call, and with little of 16 KiB of stack left
  *   deaf     straight-line: does not notice that it is cut off
  *   late     straight-line: answers each line, after the seconds that it asks for
  *   ring     datagrams: answers with what ostler_daemon_owns_udp_port() says of a port
@@ -12,6 +13,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <ostler/daemon.h>
@@ -52,6 +54,25 @@ static ssize_t hold_on_data(struct ostler_conn *c, const void *data, size_t n)
     ostler_log_write(ostler_server_log(ostler_conn_server(c)), OSTLER_LOG_INFO, "holding the loop");
     wait_for_ever();
     return (ssize_t)n;
+}
+
+/* Asking for the time is no system call, but ThreadSanitizer delivers signals then. */
+static void spin_for_ever(void)
+{
+    volatile char full[10 * 1024] = { 0 };
+
+    while (full[time(NULL) % (time_t)sizeof(full)] == 0)
+        continue;
+}
+
+static int spin_handle(struct ostler_stream *s)
+{
+    char byte;
+    ssize_t n = ostler_stream_read(s, &byte, 1);
+
+    ostler_log_write(ostler_server_log(ostler_stream_server(s)), OSTLER_LOG_INFO, "spinning");
+    spin_for_ever();
+    return (int)n;
 }
 
 static int deaf_handle(struct ostler_stream *s)
@@ -124,6 +145,7 @@ static const struct ostler_stream_handler ring_stream = { .handle = ring_handle 
 static const struct ostler_datagram_handler ring = { .on_datagram = ring_on_datagram };
 static const struct ostler_conn_handler conn = { .on_open = conn_on_open };
 static const struct ostler_conn_handler hold = { .on_data = hold_on_data };
+static const struct ostler_stream_handler spin = { .handle = spin_handle };
 static const struct ostler_stream_handler deaf = { .handle = deaf_handle };
 
 #define WHOLE { .name = "whole", .stream = &ring_stream, .conn = &conn, .datagram = &ring }
@@ -137,6 +159,7 @@ static const struct ostler_service services[] = {
       .user_size = sizeof(struct greeter),
       .settings = greeter_settings },
     { .name = "hold", .conn = &hold },
+    { .name = "spin", .stream = &spin },
     { .name = "deaf", .stream = &deaf },
     { .name = "late", .stream = &late },
     { .name = "ring", .datagram = &ring },

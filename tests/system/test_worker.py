@@ -359,6 +359,17 @@ class Stops(Case):
         self.assertEqual(daemon.await_end(ostler.scaled(2)).status, 0)
         self.assert_group_gone(worker)
 
+    def test_signal_for_all_processes_does_not_tear_a_child_out_of_its_answer(self):
+        daemon = self.start()
+        client, child = self.late(daemon, 500)
+        worker = daemon.worker()
+        daemon.send_signal()
+        for pid in (worker, child):
+            os.kill(pid, signal.SIGTERM)
+        self.assertEqual(clients.read_to_end(client), b" word\n")
+        self.assertEqual(daemon.await_end(ostler.scaled(2)).status, 0)
+        self.assert_group_gone(worker)
+
     def test_new_clients_are_refused_and_the_path_is_gone_while_a_child_still_answers(self):
         path = self.scratch() / "sock"
         daemon = self.start("forking", "late", ostler.LOOPBACK4, f"unix:{path}")
@@ -428,12 +439,27 @@ class Stops(Case):
         self.assertRegex(daemon.log(), "error worker died by signal 9\n")
         self.assert_group_gone(worker)
 
-    def test_held_loop_of_the_daemon_does_not_keep_the_worker(self):
-        daemon = self.start_daemon({"one": ostler.service("hold", "evented"), "two": ostler.service("late", "forking")},
-                                   program="greeterd", stop_timeout=0,
+    def held(self, **settings):
+        """A daemon whose loop is held, and whose worker is free."""
+        daemon = self.start_daemon({"one": ostler.service("hold", "evented"), "forks": ostler.service("late", "forking")},
+                                   program="greeterd", **settings,
                                    environment={"TSAN_OPTIONS": "report_thread_leaks=0"})  # it gives up, and says so
         self.connect(daemon, "one").sendall(b"x")
         ostler.wait_until(lambda: "holding the loop" in daemon.log(), ostler.scaled(5), "the loop is held")
+        return daemon
+
+    def test_worker_stops_gracefully_although_the_loop_of_the_daemon_is_held(self):
+        daemon = self.held()
+        client, _ = self.late(daemon, 500)
+        worker = daemon.worker()
+        daemon.send_signal()
+        self.assertEqual(clients.read_to_end(client), b" word\n")
+        self.assert_gone(worker)
+        daemon.send_signal()
+        self.assert_failed(daemon, 1)
+
+    def test_held_loop_of_the_daemon_does_not_keep_the_worker(self):
+        daemon = self.held(stop_timeout=0)
         worker = daemon.worker()
         daemon.send_signal()
         self.assert_failed(daemon, 4)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 START_TEST(levels_have_the_numbers_of_syslog)
@@ -189,6 +190,22 @@ START_TEST(a_log_without_a_sink_is_standard_error_with_its_level)
 }
 END_TEST
 
+START_TEST(a_line_begins_with_the_time)
+{
+    struct capture c = capture_begin();
+    time_t before = time(NULL), said;
+    struct tm tm = { 0 };
+    char text[4096];
+
+    ostler_log_write(NULL, OSTLER_LOG_INFO, "line");
+    capture_read(&c, text, sizeof(text));
+    capture_end(&c);
+    ck_assert_ptr_nonnull(strptime(text, "%Y-%m-%dT%H:%M:%S.", &tm));
+    said = timegm(&tm);
+    ck_assert(said >= before && said <= time(NULL));
+}
+END_TEST
+
 START_TEST(a_pipe_that_nobody_reads_stops_nobody)
 {
     struct capture c = capture_begin();
@@ -274,6 +291,7 @@ int main(void)
     tc = harness_case(suite, "standard error");
     tcase_add_test(tc, no_log_is_standard_error_from_info_on);
     tcase_add_test(tc, a_log_without_a_sink_is_standard_error_with_its_level);
+    tcase_add_test(tc, a_line_begins_with_the_time);
     tcase_add_test(tc, a_pipe_that_nobody_reads_stops_nobody);
     tcase_add_test(tc, a_full_pipe_gets_whole_lines_only);
     return harness_main(suite);
