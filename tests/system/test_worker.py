@@ -441,8 +441,8 @@ class Stops(Case):
 
     def held(self, **settings):
         """A daemon whose loop is held, and whose worker is free."""
-        daemon = self.start_daemon({"one": ostler.service("hold", "evented"), "forks": ostler.service("late", "forking")},
-                                   program="greeterd", **settings,
+        services = {"one": ostler.service("hold", "evented"), "forks": ostler.service("late", "forking")}
+        daemon = self.start_daemon(services, program="greeterd", **settings,
                                    environment={"TSAN_OPTIONS": "report_thread_leaks=0"})  # it gives up, and says so
         self.connect(daemon, "one").sendall(b"x")
         ostler.wait_until(lambda: "holding the loop" in daemon.log(), ostler.scaled(5), "the loop is held")
