@@ -16,8 +16,8 @@
  * the pidfd's place; for a child whose pidfd cannot be had must be killed, while it may
  * have answered already.
  *
- * Where the time goes. A connection that is accepted, echoed and closed costs about a third more CPU here
- * than in the C peer of the benchmark (203 µs to 149), nearly all of it in the kernel, and most for
+ * Where the time goes. A connection that is accepted, echoed and closed costs a third to a half more CPU here
+ * than in the C peer of the benchmark, nearly all of it in the kernel, and most for
  * what fork(2) copies, what is written to afterwards, and what exit(2) takes down. So:
  *
  *   - All that a callback of the loop has accepted is forked in a row (bear()). After a fork each
@@ -27,7 +27,7 @@
  *   - What a child must take back is known before the row (child.h): which signals are caught, 62
  *     calls, and which descriptors are to be closed, by runs. Nothing is blocked if nothing is caught.
  *   - Relays are made once and shown to their child (relay.c); a place for a pidfd is kept once.
- *   - The worker of a daemon has one thread (stopper.c) and few libraries (servers/CMakeLists.txt).
+ *   - The worker of a daemon has one thread (stopper.c).
  *
  * That leaves 20 calls, and those 62 for each row, and 22 faults, where the peer has 13 and 12. What is more: showing
  * and hiding a relay, a pidfd that is made, watched, waited for and closed, 130 descriptors of

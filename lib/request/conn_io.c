@@ -2,8 +2,28 @@
  * answered in its callback: libevent calls ost_conn_ready(), one recv(2) into the
  * reactor's buffer, on_data(), whose write is gathered in the reactor's spare output
  * buffer, and one send(2) when the callback is over. Nothing is allocated, no timer
- * and no watch is set anew: progress is only written down (see on_timer in conn.c),
- * and what to watch for has not changed. */
+ * and no watch is set anew: progress is one word written down (ost_conn_moved()),
+ * and what to watch for has not changed.
+ *
+ * Where the time goes: 64 bytes echoed over loopback, 64 connections, 5 to 6 µs of CPU a request.
+ *
+ *   the kernel    95 %: a recv(2), a send(2) with all of TCP and the wake-up of the other side, and a
+ *                 64th of an epoll_wait(2). The same calls as those of a loop on raw epoll.
+ *   the C library, 100 of 716 instructions. Its calls cost 110 more, and the kernel's a reference to the
+ *                 descriptor each, in a process with a second thread; so the daemon has none (daemon/stopper.c).
+ *   libevent      240 instructions: from the descriptor to its event, into the list of what is
+ *                 ready, and out of it. A program that uses libevent by hand pays them, too.
+ *   this file     and what it calls, some 370: receive, count, call on_data, gather, send, and look
+ *                 what else is due. Reading the clock for who has held the loop is 60 of them.
+ *
+ * With many connections it is not instructions but memory: what a request touches of a connection is
+ * one piece (struct ost_conn) that begins with libevent's event. What most do without is elsewhere
+ * (struct ost_conn_own), so that 10,000 take 4 MB.
+ *
+ * What was tried, and made no difference that could be measured: optimisation across files, -O3, calls
+ * without the procedure linkage table, prefetching the next connection. What would be left to
+ * take are libevent's list and the time of each callback: the one is the loop that all share, and the
+ * other tells who held it. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -230,7 +230,7 @@ COUNTS = [
     instructions_count("instructions-udp", "Instructions a datagram in user space, 1 socket × 16 in flight",
                        ["recvmmsg", "ostler evented"], {"ostler evented": 605}, address=UDP, n=1, d=16),
     memory_count("memory", f"Memory of an idle connection {TALKED}", MANY, count_memory,
-                 {"ostler evented": 580, "ostler fibers": 10240, "ostler threading": 14500},
+                 {"ostler evented": 405, "ostler fibers": 10240, "ostler threading": 14500},
                  {"ostler evented": 400, "ostler fibers": 10240}),
     memory_count("growth", "Growth by 100,000 connections in a row, after 10,000", ["ostler evented", "ostler fibers"],
                  count_growth, {"ostler evented": 128 * 1024, "ostler fibers": 128 * 1024}, {}),
