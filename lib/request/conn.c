@@ -163,9 +163,11 @@ int ost_conn_call(struct ost_conn *c, int (*callback)(struct ostler_conn *conn),
 void ost_conn_handler_failed(struct ost_conn *c, int error)
 {
     struct ost_owner *owner = c->request.owner;
-    int16_t io_error = c->closing ? c->request.io_error : 0;
+    int16_t io_error = 0;
     struct ost_hold hold;
 
+    if (c->closing)
+        io_error = c->request.io_error;
     ost_conn_finish(c, OSTLER_CLOSE_ERROR, error);
     c->request.io_error = io_error;
     ost_stall_begin(&hold, owner, &c->request);
