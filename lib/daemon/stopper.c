@@ -24,8 +24,8 @@
  * not blocked on the thread that runs the reactor. Those that the library starts block all
  * signals; one of the program's may take a signal as well as any other. What is interrupted goes on
  * (SA_RESTART); the library sees to the calls for which there is no such thing, like
- * poll(2), and so must handlers that make them. It runs on the alternate stack where there is one:
- * a fiber's own may be small, and nearly full.
+ * poll(2), and so must handlers that make them. It runs on an alternate stack: a fiber's own
+ * may be small, and nearly full.
  *
  * A worker that only forks is not guarded: the same is done by the loop alone, and nothing is
  * caught that children would have to give back. Its handlers run in children, which keep
@@ -49,6 +49,8 @@ enum {
     ABORT_MS = 700   /* after all was cut off */
 };
 
+enum { ALTERNATE_STACK = 64 * 1024 }; /* what the registers take, four times over, on the largest processors */
+
 enum { SERVING, STOPPING, ABORTING, GIVEN_UP }; /* stages */
 
 #define ON_TIME (SIGRTMIN + 1) /* the timer's */
@@ -57,6 +59,7 @@ enum { SERVING, STOPPING, ABORTING, GIVEN_UP }; /* stages */
 /* The dispositions are the process's. Who is inside of on_caught() may use what is running. */
 static struct ost_stopper *_Atomic running;
 static atomic_int inside;
+static char alternate[ALTERNATE_STACK];
 
 static void add_caught(sigset_t *set)
 {
@@ -186,6 +189,23 @@ static void catch_signals(void)
     pthread_sigmask(SIG_UNBLOCK, &caught, NULL);
 }
 
+/* For the thread that runs the reactor, unless it has one. */
+static void give_stack(void)
+{
+    stack_t now;
+
+    if (sigaltstack(NULL, &now) == 0 && now.ss_flags & SS_DISABLE)
+        sigaltstack(&(stack_t){ .ss_sp = alternate, .ss_size = sizeof(alternate) }, NULL);
+}
+
+static void take_stack_back(void)
+{
+    stack_t now;
+
+    if (sigaltstack(NULL, &now) == 0 && now.ss_sp == alternate)
+        sigaltstack(&(stack_t){ .ss_flags = SS_DISABLE }, NULL);
+}
+
 static int begin_guard(struct ost_stopper *s)
 {
     int error = make_timer(s);
@@ -194,6 +214,7 @@ static int begin_guard(struct ost_stopper *s)
         return error;
     s->process = getpid();
     atomic_store(&running, s);
+    give_stack();
     catch_signals();
     return 0;
 }
@@ -205,6 +226,7 @@ static void end_guard(const struct ost_stopper *s)
     while (atomic_load(&inside) > 0)
         sched_yield();
     timer_delete(s->timer);
+    take_stack_back();
 }
 
 /* ---- In the loop ---- */
