@@ -55,6 +55,27 @@ def scenario(results):
           "cores. † The load generator's core was the busier one: the server could have answered more.", flush=True)
 
 
+def pair(results, entry):
+    """Both ratios of an entry to the reference, as short as can be."""
+    if entry not in results.samples:
+        return ""
+    return " / ".join(f"{results.ratio(entry, results.scenario.reference, field):.2f}" for field in ("rate", "cost"))
+
+
+def summary(measured, names):
+    """All scenarios of one server on one core in one table, with a line for each of names that was there."""
+    columns = [results for results in measured.values()
+               if results.scenario.generators == 1 and len(results.scenario.loads) == 1]
+    lines = {name: [pair(results, name) for results in columns] for name in names}
+    if len(columns) < 2:
+        return
+    print("\n### In short: requests/s, and CPU a request, as ratios to the first of each scenario\n")
+    head("", *(results.scenario.name for results in columns))
+    for name, cells in lines.items():
+        if any(cells):
+            row(name, *cells)
+
+
 def bounds(values, wanted):
     return ", ".join(f"{column} ≤ {most:g}" + ("" if values[column] <= most else " **missed**")
                      for column, most in wanted.items())
