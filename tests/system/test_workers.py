@@ -376,6 +376,17 @@ class Stops(Case):
         self.assertEqual(clients.read_to_end(client), b" word\n")
         self.assertEqual(daemon.await_end(ostler.scaled(3)).status, 0)
 
+    def test_what_still_runs_is_listed_during_the_stop(self):
+        daemon = self.late(mixin="threading")
+        client = self.dial(daemon.address())
+        self.ask_late(client, 1500)
+        daemon.send_signal()
+        ostler.wait_until(lambda: daemon.log().count("stopping on SIGTERM") == 3, ostler.scaled(1), "all stop")
+        daemon.send_signal(signal.SIGUSR1)
+        ostler.wait_until(lambda: "late: 1 live request" in daemon.log(), ostler.scaled(1), "it is listed")
+        self.assertEqual(clients.read_to_end(client), b" word\n")
+        self.assertEqual(daemon.await_end(ostler.scaled(3)).status, 0)
+
     def test_second_signal_ends_all_at_once(self):
         daemon = self.late(mixin="threading", workers=3, environment={"TSAN_OPTIONS": "atexit_sleep_ms=0"})
         group = [self.dial(daemon.address()) for _ in range(6)]
