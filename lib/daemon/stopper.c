@@ -127,10 +127,16 @@ static void take(struct ost_stopper *s, int number)
         begin_abort(s, number);
 }
 
+/* If not, a signal of our own that comes is somebody else's. */
+static bool is_stopping(const struct ost_stopper *s)
+{
+    return atomic_load(&s->stage) > SERVING;
+}
+
 /* An earlier time may still come after a later one was set. */
 static void take_time(struct ost_stopper *s)
 {
-    if (ost_now_ms() >= atomic_load(&s->limit) && advance(s, GIVEN_UP))
+    if (is_stopping(s) && ost_now_ms() >= atomic_load(&s->limit) && advance(s, GIVEN_UP))
         s->give_up(s->user);
 }
 
@@ -193,6 +199,7 @@ static int begin_guard(struct ost_stopper *s)
 
     if (error < 0)
         return error;
+    atomic_store(&s->limit, INT64_MAX);
     s->process = getpid();
     atomic_store(&running, s);
     catch_signal(SIGTERM);
@@ -233,7 +240,8 @@ static void at_loop(void *user)
 {
     struct ost_stopper *s = user;
 
-    s->release(s->user);
+    if (is_stopping(s))
+        s->release(s->user);
 }
 
 static void leave_loop(struct ost_stopper *s)

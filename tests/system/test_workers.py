@@ -347,6 +347,16 @@ class Stuck(Case):
 
 
 class Stops(Case):
+    def test_signals_that_the_daemon_sends_itself_do_nothing_before_a_stop(self):
+        daemon = self.late()
+        before = sockets(daemon.pid)
+        for number in (signal.SIGRTMIN + 1, signal.SIGRTMIN + 2):
+            for pid in (daemon.pid, *self.pids(daemon)):
+                os.kill(pid, number)
+        daemon.send_signal(signal.SIGUSR1)  # the loop takes it after those
+        ostler.wait_until(lambda: daemon.log().count("late: 0 live requests") == 2, ostler.scaled(5), "all go on")
+        self.assertEqual(sockets(daemon.pid), before)
+
     def test_answers_are_completed_in_all_workers_and_the_status_is_0(self):
         daemon = self.late(mixin="threading", workers=3)
         group = [self.dial(daemon.address()) for _ in range(9)]
