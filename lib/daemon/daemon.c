@@ -146,6 +146,14 @@ static void on_list(void *user)
         ostler_log_write(&daemon_log, OSTLER_LOG_WARNING, "there is no memory to list the requests");
 }
 
+/* The daemon's own have ended. */
+static void on_list_rest(void *user)
+{
+    struct daemon *d = user;
+
+    ost_crew_list(&d->crew);
+}
+
 static void on_give_up(void *user)
 {
     struct daemon *d = user;
@@ -175,6 +183,7 @@ static int serve(struct daemon *d)
 static int end_crew(struct daemon *d)
 {
     atomic_store(&d->loop_left, true);
+    ost_stopper_note_left(&d->stopper);
     ost_crew_stop(&d->crew);
     release_held(d);
     return ost_crew_join(&d->crew);
@@ -214,6 +223,7 @@ static int serve_with_stopper(struct daemon *d)
         .stop = on_stop,
         .abort = on_abort,
         .give_up = on_give_up,
+        .list_rest = on_list_rest,
         .release = release_held,
         .list = on_list,
         .user = d,

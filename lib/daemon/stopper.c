@@ -18,7 +18,8 @@
  *   SIGTERM, SIGINT ─> on_caught() ─> stop, abort; a timer (timer_create(2)) is set;
  *                                     AT_LOOP is raised ─> release, in the loop
  *   the timer       ─> on_caught() ─> give_up
- *   SIGUSR1         ─> list, in the loop: while that is held there is nothing new to tell
+ *   SIGUSR1         ─> list, in the loop: while that is held there is nothing new to tell;
+ *                      once it has left: on_caught() ─> list_rest
  *
  * What the loop takes is blocked, and read from a descriptor (ostler_signal_new()). What is caught is
  * not blocked on the thread that runs the reactor. Those that the library starts block all
@@ -129,10 +130,16 @@ static void take(struct ost_stopper *s, int number)
         begin_abort(s, number);
 }
 
+/* If not, a signal of our own that comes is somebody else's. */
+static bool is_stopping(const struct ost_stopper *s)
+{
+    return atomic_load(&s->stage) > SERVING;
+}
+
 /* An earlier time may still come after a later one was set. */
 static void take_time(struct ost_stopper *s)
 {
-    if (ost_now_ms() >= atomic_load(&s->limit) && advance(s, GIVEN_UP))
+    if (is_stopping(s) && ost_now_ms() >= atomic_load(&s->limit) && advance(s, GIVEN_UP))
         s->give_up(s->user);
 }
 
@@ -151,6 +158,8 @@ static void take_caught(struct ost_stopper *s, int number)
         end_by(number);
     else if (number == ON_TIME)
         take_time(s);
+    else if (number == SIGUSR1)
+        s->list_rest(s->user);
     else
         take(s, number);
 }
@@ -175,18 +184,16 @@ static int make_timer(struct ost_stopper *s)
     return timer_create(CLOCK_MONOTONIC, &event, &s->timer) < 0 ? -errno : 0;
 }
 
-static void catch_signals(void)
+static void catch_signal(int number)
 {
     struct sigaction action = { .sa_handler = on_caught, .sa_flags = SA_RESTART | SA_ONSTACK };
-    sigset_t caught;
+    sigset_t only;
 
-    sigemptyset(&caught);
-    add_caught(&caught);
-    action.sa_mask = caught;
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(ON_TIME, &action, NULL);
-    pthread_sigmask(SIG_UNBLOCK, &caught, NULL);
+    add_caught(&action.sa_mask);
+    sigaction(number, &action, NULL);
+    sigemptyset(&only);
+    sigaddset(&only, number);
+    pthread_sigmask(SIG_UNBLOCK, &only, NULL);
 }
 
 /* For the thread that runs the reactor, unless it has one. */
@@ -212,10 +219,13 @@ static int begin_guard(struct ost_stopper *s)
 
     if (error < 0)
         return error;
+    atomic_store(&s->limit, INT64_MAX);
     s->process = getpid();
     atomic_store(&running, s);
     give_stack();
-    catch_signals();
+    catch_signal(SIGTERM);
+    catch_signal(SIGINT);
+    catch_signal(ON_TIME);
     return 0;
 }
 
@@ -252,7 +262,8 @@ static void at_loop(void *user)
 {
     struct ost_stopper *s = user;
 
-    s->release(s->user);
+    if (is_stopping(s))
+        s->release(s->user);
 }
 
 static void leave_loop(struct ost_stopper *s)
@@ -283,6 +294,12 @@ int ost_stopper_start(struct ost_stopper *s)
     if (error < 0)
         leave_loop(s);
     return error;
+}
+
+void ost_stopper_note_left(const struct ost_stopper *s)
+{
+    if (s->guarded)
+        catch_signal(SIGUSR1);
 }
 
 void ost_stopper_stop(struct ost_stopper *s)

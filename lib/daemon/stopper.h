@@ -25,9 +25,10 @@ struct ost_stopper {
     void (*stop)(void *user);    /* let everything end gracefully */
     void (*abort)(void *user);   /* at once */
     void (*give_up)(void *user); /* it did not: end it whatever it takes; never called if not guarded */
+    void (*list_rest)(void *user); /* SIGUSR1, after the loop has left; never called if not guarded */
     /* and these in the loop: */
     void (*release)(void *user); /* the rest of what a stop has to do */
-    void (*list)(void *user);    /* SIGUSR1, at any time: log what is going on */
+    void (*list)(void *user);    /* SIGUSR1, while it runs: log what is going on */
     void *user;
     /* The stopper's own, zeroed: */
     struct ostler_signal *signals[OST_STOPPER_SIGNALS]; /* that the loop takes */
@@ -42,6 +43,9 @@ void ost_stopper_block_signals(void);
 
 /* Stop when a signal says so. Thread: the reactor's. 0 or -errno. */
 int ost_stopper_start(struct ost_stopper *stopper);
+
+/* The loop has left, and others still run: nothing is for the loop any more. Thread: the reactor's. */
+void ost_stopper_note_left(const struct ost_stopper *stopper);
 
 /* Everything has ended: from now on the signals do nothing. */
 void ost_stopper_stop(struct ost_stopper *stopper);

@@ -69,13 +69,13 @@ void ost_listener_watch(struct ost_listener *l)
         ost_listener_pause(l, error);
 }
 
+/* The server's other listeners may have been waiting for their turn (balance.c) before it paused. */
 static void try_again(struct ost_listener *l)
 {
     ost_list_remove(&l->starved.node);
     ost_timer_set(&l->retry, reactor_of(l), OST_NEVER);
     l->paused = false;
-    ost_balance_tell(l->server);
-    ost_listener_watch(l);
+    ost_server_watch_listeners(l->server);
 }
 
 static void on_retry(struct ost_timer *timer)

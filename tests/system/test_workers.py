@@ -347,6 +347,16 @@ class Stuck(Case):
 
 
 class Stops(Case):
+    def test_signals_that_the_daemon_sends_itself_do_nothing_before_a_stop(self):
+        daemon = self.late()
+        before = sockets(daemon.pid)
+        for number in (signal.SIGRTMIN + 1, signal.SIGRTMIN + 2):
+            for pid in (daemon.pid, *self.pids(daemon)):
+                os.kill(pid, number)
+        daemon.send_signal(signal.SIGUSR1)  # the loop takes it after those
+        ostler.wait_until(lambda: daemon.log().count("late: 0 live requests") == 2, ostler.scaled(5), "all go on")
+        self.assertEqual(sockets(daemon.pid), before)
+
     def test_answers_are_completed_in_all_workers_and_the_status_is_0(self):
         daemon = self.late(mixin="threading", workers=3)
         group = [self.dial(daemon.address()) for _ in range(9)]
@@ -373,6 +383,17 @@ class Stops(Case):
         self.ask_late(client, 1500)
         daemon.send_signal()
         ostler.wait_until(is_refused, ostler.scaled(1), "new connections are refused")
+        self.assertEqual(clients.read_to_end(client), b" word\n")
+        self.assertEqual(daemon.await_end(ostler.scaled(3)).status, 0)
+
+    def test_what_still_runs_is_listed_during_the_stop(self):
+        daemon = self.late(mixin="threading")
+        client = self.dial(daemon.address())
+        self.ask_late(client, 1500)
+        daemon.send_signal()
+        ostler.wait_until(lambda: daemon.log().count("stopping on SIGTERM") == 3, ostler.scaled(1), "all stop")
+        daemon.send_signal(signal.SIGUSR1)
+        ostler.wait_until(lambda: "late: 1 live request" in daemon.log(), ostler.scaled(1), "it is listed")
         self.assertEqual(clients.read_to_end(client), b" word\n")
         self.assertEqual(daemon.await_end(ostler.scaled(3)).status, 0)
 

@@ -4,8 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <ostler/sys/balance.h>
@@ -24,6 +28,8 @@ static struct harness_reactor parent;
 static struct ostler_server *bound; /* the parent's, which never starts */
 static struct ostler_balance *balance;
 static struct worker workers[WORKERS];
+static bool mixed;        /* the server has a UDP address, too */
+static atomic_bool lacks; /* the next datagram cannot be received */
 
 static int say_name(struct ostler_conn *c)
 {
@@ -37,13 +43,31 @@ static ssize_t use_all(struct ostler_conn *c, const void *data, size_t n)
     return (ssize_t)n;
 }
 
+static int use_datagram(struct ostler_datagram *d)
+{
+    (void)d;
+    return 0;
+}
+
 static const struct ostler_conn_handler handler = { .on_open = say_name, .on_data = use_all };
+static const struct ostler_datagram_handler datagrams = { .on_datagram = use_datagram };
+
+static int lacking_get(struct ostler_server *s, int fd, struct ostler_address *peer)
+{
+    if (!ostler_address_is_datagram(peer))
+        return ostler_tcp_server.get_request(s, fd, peer);
+    return atomic_exchange(&lacks, false) ? -ENOMEM : ostler_udp_server.get_request(s, fd, peer);
+}
+
+static const struct ostler_server_class lacking = { .get_request = lacking_get };
 
 /* ---- Setting up ---- */
 
 static void bind_parent(void)
 {
-    struct ostler_server_options options = { .address = harness_address(), .conn = &handler };
+    const char *const addresses[] = { mixed ? "tcp:127.0.0.1:0" : harness_address(), mixed ? "udp:127.0.0.1:0" : NULL,
+                                      NULL };
+    struct ostler_server_options options = { .addresses = addresses, .conn = &handler, .datagram = &datagrams };
 
     harness_reactor_init(&parent);
     ck_assert_int_eq(ostler_server_new(&bound, &options, parent.reactor), 0);
@@ -68,17 +92,23 @@ static void inherit_balance(int fds[FDS])
 static void start_worker(int number, int max_requests)
 {
     struct worker *w = &workers[number];
-    char address[16];
+    char texts[2][16];
+    const char *addresses[3] = { 0 };
     int fds[FDS];
 
     *w = (struct worker){ .name = number == 0 ? "0" : "1" };
     harness_event_init(&w->held);
     harness_event_init(&w->released);
     harness_reactor_init(&w->h);
-    snprintf(address, sizeof(address), "fd:%d", inherit(ostler_server_fd(bound, 0)));
+    for (size_t i = 0; ostler_server_fd(bound, i) >= 0; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "fd:%d", inherit(ostler_server_fd(bound, i)));
+        addresses[i] = texts[i];
+    }
     ck_assert_int_eq(ostler_server_new(&w->server,
-                                       &(struct ostler_server_options){ .address = address,
+                                       &(struct ostler_server_options){ .addresses = addresses,
+                                                                        .server_class = mixed ? &lacking : NULL,
                                                                         .conn = &handler,
+                                                                        .datagram = &datagrams,
                                                                         .max_requests = max_requests,
                                                                         .user = (void *)w->name },
                                        w->h.reactor),
@@ -282,6 +312,46 @@ START_TEST(one_that_is_forgotten_is_passed_over)
 }
 END_TEST
 
+static void send_datagram(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in to;
+    socklen_t size = sizeof(to);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(getsockname(ostler_server_fd(bound, 1), (struct sockaddr *)&to, &size), 0);
+    ck_assert_int_eq((int)sendto(fd, "x", 1, 0, (struct sockaddr *)&to, size), 1);
+    close(fd);
+}
+
+/* One of its listeners waits for its turn when another one pauses, and goes on. */
+START_TEST(who_lacked_something_accepts_at_all_its_addresses_again)
+{
+    int first, second;
+
+    mixed = true;
+    atomic_store(&lacks, true);
+    bind_parent();
+    for (int i = 0; i < WORKERS; i++)
+        start_worker(i, 0);
+    hold_loop(&workers[0]);
+    ck_assert_int_eq(connect_one(&first), 1);
+    second = harness_connect(bound);
+    ck_assert(harness_is_silent(second)); /* it is for the other one */
+    send_datagram();
+    ck_assert(harness_log_wait(&workers[1].h.log, "cannot receive: Cannot allocate memory"));
+    ck_assert_int_eq(ostler_balance_forget(balance, 0), 0);
+    ck_assert(harness_expect(second, "1"));
+    harness_raise(&workers[0].released);
+    close(first);
+    close(second);
+    for (int i = 0; i < WORKERS; i++)
+        stop_worker(i);
+    free_parent();
+    mixed = false;
+}
+END_TEST
+
 START_TEST(nonsense_is_refused)
 {
     struct ostler_balance *b = NULL;
@@ -349,6 +419,7 @@ int main(void)
     tcase_add_test(tc, one_that_is_full_is_passed_over);
     tcase_add_test(tc, one_whose_loop_is_held_is_passed_over_until_it_is_back);
     tcase_add_test(tc, one_that_is_forgotten_is_passed_over);
+    tcase_add_test(tc, who_lacked_something_accepts_at_all_its_addresses_again);
     tcase_add_test(tc, nonsense_is_refused);
     tcase_add_test(tc, more_servers_than_were_announced_are_refused);
     return harness_main(suite);

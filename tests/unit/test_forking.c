@@ -69,6 +69,7 @@ static void play(struct harness_server *h, int (*handle)(struct ostler_stream *s
 /* ---- fork(3) and pidfd_open(2), which a test may let fail ---- */
 
 static atomic_int fork_error, pidfd_error, forks;
+static int good_from, good_to; /* forks with these numbers succeed nevertheless */
 
 pid_t __real_fork(void);
 pid_t __wrap_fork(void);
@@ -77,8 +78,9 @@ int __wrap_pidfd_open(pid_t pid, unsigned flags);
 
 pid_t __wrap_fork(void)
 {
-    atomic_fetch_add(&forks, 1);
-    if (atomic_load(&fork_error) == 0)
+    int number = atomic_fetch_add(&forks, 1);
+
+    if (atomic_load(&fork_error) == 0 || (number >= good_from && number < good_to))
         return __real_fork();
     errno = atomic_load(&fork_error);
     return -1;
@@ -837,6 +839,88 @@ START_TEST(when_fork_fails_the_client_is_closed)
 }
 END_TEST
 
+/* A row: all have come while the loop was held. */
+struct row {
+    struct harness_event held, go;
+};
+
+static void hold_loop(void *arg)
+{
+    struct row *row = arg;
+
+    harness_raise(&row->held);
+    harness_wait(&row->go, 1);
+}
+
+static void connect_row(struct harness_server *h, struct row *row, int *client, int n)
+{
+    harness_event_init(&row->held);
+    harness_event_init(&row->go);
+    ck_assert_int_eq(ostler_reactor_post(ostler_server_reactor(h->server), hold_loop, row), 0);
+    ck_assert(harness_wait(&row->held, 1));
+    for (int i = 0; i < n; i++) {
+        client[i] = harness_connect(h->server);
+        ck_assert(harness_say(client[i], "."));
+    }
+}
+
+START_TEST(who_cannot_be_forked_does_no_harm_to_those_who_are_accepted_with_it)
+{
+    struct harness_server h;
+    struct row row;
+    int client[8];
+
+    play(&h, obey);
+    connect_row(&h, &row, client, 8);
+    atomic_store(&forks, 0);
+    good_from = 3;
+    good_to = 6;
+    atomic_store(&fork_error, EAGAIN);
+    harness_raise(&row.go);
+    for (int i = 0; i < 8; i++) {
+        if (i >= 3 && i < 6)
+            ck_assert(harness_expect(client[i], "served"));
+        ck_assert(harness_expect_end(client[i]));
+        close(client[i]);
+    }
+    atomic_store(&fork_error, 0);
+    good_from = good_to = 0;
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(children(), 0);
+}
+END_TEST
+
+static atomic_int verified;
+
+static bool abort_at_third(struct ostler_server *s, const struct ostler_request *r)
+{
+    (void)r;
+    if (atomic_fetch_add(&verified, 1) == 2)
+        ostler_server_abort(s);
+    return true;
+}
+
+static const struct ostler_server_class aborting = { .verify_request = abort_at_third };
+
+START_TEST(an_abort_between_accept_and_fork_ends_all)
+{
+    struct ostler_server_options options = options_for(hang);
+    struct harness_server h;
+    struct row row;
+    int client[6];
+
+    options.server_class = &aborting;
+    harness_start(&h, &options);
+    connect_row(&h, &row, client, 6);
+    harness_raise(&row.go);
+    for (int i = 0; i < 6; i++)
+        close(client[i]);
+    ck_assert_int_eq(harness_join(&h), 0);
+    harness_free(&h);
+    ck_assert_int_eq(children(), 0);
+}
+END_TEST
+
 START_TEST(without_a_pidfd_there_is_no_child)
 {
     refuse_all(&pidfd_error, EMFILE, "request failed: cannot make a child for it: Too many open files");
@@ -1048,6 +1132,8 @@ int main(void)
 
     tc = harness_case(suite, "failures");
     tcase_add_test(tc, when_fork_fails_the_client_is_closed);
+    tcase_add_test(tc, who_cannot_be_forked_does_no_harm_to_those_who_are_accepted_with_it);
+    tcase_add_test(tc, an_abort_between_accept_and_fork_ends_all);
     tcase_add_test(tc, without_a_pidfd_there_is_no_child);
     tcase_add_loop_test(tc, without_pidfds_a_pipe_tells_of_a_childs_end, 0, 2);
     tcase_add_test(tc, without_pidfds_who_closes_the_pipe_and_hangs_is_killed);
