@@ -68,8 +68,12 @@ struct ostler_service {
  *  A program that offers one service takes addresses in place of -c FILE, and runs the
  *  service on them with the defaults.
  *  Services of the mix-in "forking" run in a process of their own, a worker, in which there
- *  are no threads: the program is executed anew for it (/proc/self/exe, with arguments that
- *  this function understands, so hand on yours as they are), and again whenever the worker dies.
+ *  are no threads, and with workers = N in the file all others run in N: the program is executed
+ *  anew for each (/proc/self/exe, with arguments that this function understands, so hand on yours as
+ *  they are), and again whenever one dies. What it does before this call each of them does, too.
+ *  SIGTERM, SIGINT, SIGUSR1, SIGRTMIN + 1 and SIGRTMIN + 2 are the daemon's. The first two are caught on
+ *  the main thread, where inline, fibers' and evented handlers run: a call of theirs that waits and
+ *  is not restarted (signal(7): sleep(3), poll(2)) ends early then.
  *  Return the exit status: 0; 1 when something failed; 2 when the command line or
  *  the file is wrong. It may end the process by itself with status 1: when handlers do
  *  not end although they were cut off. Thread: the main one, once. */

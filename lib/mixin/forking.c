@@ -67,7 +67,7 @@ struct forking {
     struct ost_legacy legacy;
     int spare;    /* a descriptor that keeps a place for the next pidfd; -1: it was given up for one */
     bool by_pipe; /* there are no pidfds */
-    bool lacking; /* the last one could not be made */
+    int alone;    /* so many are forked one by one: one could not be made lately */
 };
 
 /* A child that is alive, or has not been waited for; the stream's host points to it. */
@@ -371,7 +371,10 @@ static int attend(struct forking *f, const struct birth *b)
 {
     int error = b->pid < 0 ? b->pid : watch(f, b);
 
-    f->lacking = error < 0 && error != -ESRCH;
+    if (error < 0 && error != -ESRCH)
+        f->alone = IN_A_ROW;
+    else if (f->alone > 0)
+        f->alone--;
     if (error == -ESRCH) {
         bury(b->child, &(siginfo_t){ 0 });
         return 0;
@@ -472,8 +475,8 @@ static int new_child(struct child **out, struct forking *f, struct ost_stream *s
     return 0;
 }
 
-/* When the last one could not be made, the next one is tried alone: all others had better wait in the
- * kernel than fail. */
+/* Where one could not be made, the next ones are tried alone: all others had better wait in the kernel than
+ * fail. Not only the next: at a limit it succeeds whenever a child has ended. */
 static int bear_now(struct forking *f, struct child *c)
 {
     struct birth b = { .child = c };
@@ -490,7 +493,7 @@ static int process(void *state, struct ostler_request *request)
 
     if (error < 0)
         return error;
-    if (f->lacking)
+    if (f->alone > 0)
         return bear_now(f, c);
     ost_list_append(&f->unborn, &c->turn);
     ost_reactor_soon(f->reactor, &f->birth);

@@ -215,7 +215,7 @@ void ost_listener_close(struct ost_listener *l)
         return;
     ost_timer_set(&l->retry, reactor_of(l), OST_NEVER);
     ost_unix_remove(&l->file, &l->address);
-    if (l->receiver)
+    if (l->receiver && l->server->accepted > 0) /* who takes nothing loses nothing */
         ost_receiver_report(l);
     if (l->receiver && !ost_receiver_close(l))
         return;

@@ -35,6 +35,7 @@ int ost_receiver_open(struct ost_listener *l, int fd)
         return error;
     }
     ost_datagram_init(&receiver->datagram, &s->owner, fd, receiver->batch);
+    receiver->drops = ost_socket_drops(fd); /* an inherited one's are its former owner's */
     l->receiver = receiver;
     return 0;
 }

@@ -453,6 +453,23 @@ class Beside(Case):
         self.crowd(daemon.address(), 20)
         self.assertEqual(sockets(daemon.pid), before)
 
+    def test_datagrams_that_were_dropped_are_told_of_by_those_who_were_there(self):
+        daemon = self.echo(2, "evented", "udp:127.0.0.1:0")
+        pids = self.pids(daemon)
+        client = self.dial(daemon.address())
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        for _ in range(3000):
+            client.send(b"x" * 1400)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        os.kill(pids[0], signal.SIGKILL)
+        self.await_listening(daemon, 3)
+        self.assertEqual(daemon.stop().status, 0)
+        told = re.findall("warning (.*)echo: [0-9]+ datagrams dropped", daemon.log())
+        self.assertLessEqual(len(told), 1, daemon.log())
+        self.assertNotIn("", told)
+
     def test_udp_ports_are_known_in_all_workers(self):
         daemon = self.start({"ring": ostler.service("ring", "evented", "udp:127.0.0.1:0")}, program="greeterd")
         client = self.dial(daemon.address())

@@ -890,6 +890,35 @@ START_TEST(who_cannot_be_forked_does_no_harm_to_those_who_are_accepted_with_it)
 }
 END_TEST
 
+START_TEST(after_a_lack_others_wait_and_do_not_fail_with_the_first)
+{
+    struct harness_server h;
+    struct row row;
+    int client[16];
+
+    play(&h, obey);
+    for (int i = 0; i < 2; i++) {
+        atomic_store(&fork_error, i == 0 ? EAGAIN : 0);
+        client[0] = harness_connect(h.server);
+        ck_assert(harness_say(client[0], "."));
+        ck_assert(i == 0 || harness_expect(client[0], "served"));
+        ck_assert(harness_expect_end(client[0]));
+        close(client[0]);
+    }
+    connect_row(&h, &row, client, 16);
+    atomic_store(&forks, 0);
+    atomic_store(&fork_error, EAGAIN);
+    harness_raise(&row.go);
+    ck_assert(harness_expect_end(client[0]));
+    atomic_store(&fork_error, 0);
+    ck_assert_int_lt(atomic_load(&forks), 8); /* more and more time is between them: 1 now */
+    ck_assert(harness_expect(client[15], "served"));
+    for (int i = 0; i < 16; i++)
+        close(client[i]);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 static atomic_int verified;
 
 static bool abort_at_third(struct ostler_server *s, const struct ostler_request *r)
@@ -1133,6 +1162,7 @@ int main(void)
     tc = harness_case(suite, "failures");
     tcase_add_test(tc, when_fork_fails_the_client_is_closed);
     tcase_add_test(tc, who_cannot_be_forked_does_no_harm_to_those_who_are_accepted_with_it);
+    tcase_add_test(tc, after_a_lack_others_wait_and_do_not_fail_with_the_first);
     tcase_add_test(tc, an_abort_between_accept_and_fork_ends_all);
     tcase_add_test(tc, without_a_pidfd_there_is_no_child);
     tcase_add_loop_test(tc, without_pidfds_a_pipe_tells_of_a_childs_end, 0, 2);

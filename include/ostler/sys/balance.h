@@ -1,6 +1,6 @@
 /** For programs that serve the same sockets in several processes, as a daemon with workers does:
  *  connections are spread over them. One process, the parent, binds the sockets, has the balance
- *  made, and serves nothing; the workers inherit both, the sockets as addresses "fd:N".
+ *  made, runs its reactor, and serves nothing; the workers inherit both, the sockets as addresses "fd:N".
  *
  *  A worker accepts only while it has about as few connections as the one that has fewest. Where
  *  that one does not accept although clients wait, because a handler holds its loop or it
