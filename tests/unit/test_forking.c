@@ -883,9 +883,9 @@ START_TEST(who_cannot_be_forked_does_no_harm_to_those_who_are_accepted_with_it)
         ck_assert(harness_expect_end(client[i]));
         close(client[i]);
     }
+    ck_assert_int_eq(harness_stop(&h), 0);
     atomic_store(&fork_error, 0);
     good_from = good_to = 0;
-    ck_assert_int_eq(harness_stop(&h), 0);
     ck_assert_int_eq(children(), 0);
 }
 END_TEST

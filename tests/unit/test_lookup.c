@@ -91,10 +91,11 @@ int __wrap_getaddrinfo(const char *host, const char *service, const struct addri
     const char *real = host;
     int code;
 
+    if (!(hints->ai_flags & AI_NUMERICHOST) && host)
+        atomic_fetch_add(&world->resolved, 1);
     if (host && strncmp(host, "hang", 4) == 0)
         hang(); /* whatever is asked of it: some resolvers look at no flags */
     if (!(hints->ai_flags & AI_NUMERICHOST) && host) {
-        atomic_fetch_add(&world->resolved, 1);
         if (strncmp(host, "eai", 3) == 0) {
             errno = ECONNREFUSED;
             return (int)strtol(host + 3, NULL, 10);
