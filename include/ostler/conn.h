@@ -74,7 +74,9 @@ OSTLER_API bool ostler_conn_is_full(const struct ostler_conn *conn);
 OSTLER_API int ostler_conn_pause(struct ostler_conn *conn);
 OSTLER_API int ostler_conn_resume(struct ostler_conn *conn);
 
-/** The two marks for this connection, in bytes, low <= high <= max_output; -EINVAL. */
+/** The two marks for this connection, in bytes, low <= high <= max_output; -EINVAL.
+ *  This function and the next three return -ENOMEM, and change nothing, when there is no
+ *  memory for what this connection is to have of its own. */
 OSTLER_API int ostler_conn_set_marks(struct ostler_conn *conn, size_t low, size_t high);
 
 /** Call on_timeout once, ms (>= 0) from now, or with OSTLER_NEVER not at all. */

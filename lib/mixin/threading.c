@@ -181,8 +181,8 @@ static bool rest(struct worker *w)
         ost_list_remove(&w->node);
         return false;
     }
-    if (error < 0)
-        sem_wait(&w->woken); /* too late: it is posted just now */
+    while (error < 0) /* too late: it is posted just now; a signal that a handler has let in is no reason to go */
+        error = sem_wait(&w->woken);
     t->coming--;
     return true;
 }

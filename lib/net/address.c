@@ -303,7 +303,8 @@ static void internet_text(const struct ostler_address *address, char *text, size
  * written as @ too. */
 static void unix_text(const struct ostler_address *address, char *text, size_t size)
 {
-    size_t n = address->length - offsetof(struct sockaddr_un, sun_path);
+    size_t before = offsetof(struct sockaddr_un, sun_path);
+    size_t n = address->length > before ? address->length - before : 0;
     const char *path = address->as.un.sun_path;
 
     if (n == 0) {

@@ -36,10 +36,11 @@ static inline enum ost_kind ost_kind_of(int family, int type)
     return type == SOCK_STREAM ? OST_TCP : OST_UDP;
 }
 
-/* Bytes of *address that count: those behind them need not be there. */
+/* Bytes of *address that count: those behind them need not be there. Of one to which none has been written
+ * all do, for nothing says which will be read. */
 static inline size_t ost_address_size(const struct ostler_address *address)
 {
-    return offsetof(struct ostler_address, as) + address->length;
+    return address->length ? offsetof(struct ostler_address, as) + address->length : sizeof(*address);
 }
 
 /* Set the length that the kernel gave of a name in as: of a path that fills sun_path it

@@ -23,7 +23,8 @@ static bool is_worth_it(struct ost_spin *s)
     return false;
 }
 
-/* Look until something has happened: 1; 0: the time is up; -1. */
+/* Look until something has happened: 1; 0: the time is up; -1. The program's own events are not counted,
+ * but may have left something to do. */
 static int look(struct ostler_reactor *r, uint64_t start)
 {
     unsigned before = r->activity;
@@ -31,7 +32,7 @@ static int look(struct ostler_reactor *r, uint64_t start)
     do {
         if (ost_reactor_loop(r, EVLOOP_NONBLOCK) < 0)
             return -1;
-        if (r->activity != before)
+        if (r->activity != before || !ost_list_is_empty(&r->soon))
             return 1;
     } while (ost_clock_us() - start < r->spin.us);
     return 0;

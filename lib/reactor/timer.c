@@ -1,5 +1,6 @@
 /* Keys are the low half of the clock, which goes round in 49 days: they are compared by their
- * distance. So none is more than HORIZON ahead: what is due later is looked at then. */
+ * distance. So none is more than HORIZON ahead: what is due later is looked at then. And none is
+ * behind when it is entered: a time that has been over for 25 days would look like one to come. */
 #include "reactor/timer.h"
 
 #include <errno.h>
@@ -57,7 +58,9 @@ static void sift_down(struct ostler_reactor *r, struct ost_timer *t, uint32_t in
 
 static void insert(struct ostler_reactor *r, struct ost_timer *t, uint64_t now)
 {
-    t->key = (uint32_t)(t->due > now + HORIZON ? now + HORIZON : t->due);
+    uint64_t soonest = t->due > now ? t->due : now;
+
+    t->key = (uint32_t)(soonest > now + HORIZON ? now + HORIZON : soonest);
     sift_up(r, t, ++r->heap_count);
 }
 

@@ -11,7 +11,7 @@
 struct ost_timer {
     uint64_t due; /* when it is to fire; OST_NEVER: not at all */
     void (*fire)(struct ost_timer *timer);
-    uint32_t key;   /* its place in the heap: never later than due; the clock's low half, see timer.c */
+    uint32_t key;   /* its place in the heap: never later than due, or than when it was set; see timer.c */
     uint32_t index; /* in the heap; 0: not in it */
 };
 

@@ -27,9 +27,11 @@ enum { LARGE = 8192, PUSH_LIMIT = 256 * 1024 };
  * The count of the latter, or -errno. */
 static ssize_t send_now(struct ost_conn *c, const void *data, size_t n)
 {
+    size_t waiting = ost_output_length(c->out);
     ssize_t sent;
 
     ost_conn_send(c);
+    c->pushed += (uint32_t)(waiting - ost_output_length(c->out));
     if (c->drop)
         return -EPIPE;
     if (c->out || n < LARGE)

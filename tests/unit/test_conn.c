@@ -1016,6 +1016,38 @@ START_TEST(writes_of_one_callback_leave_together)
 }
 END_TEST
 
+static size_t set_size;
+
+static int open_and_push(struct ostler_conn *c)
+{
+    static const char data[16384];
+
+    while (!ostler_conn_is_full(c) && ostler_conn_write(c, data, (size_t)set_size) == 0)
+        continue;
+    seen.number = ostler_request_bytes_out(c->request);
+    harness_raise(&seen.opened);
+    return ostler_conn_abort(c);
+}
+
+static const size_t push_sizes[] = { 16384, 8192, 8191, 1000, 100 };
+
+/* Others are to have a turn, however much the kernel takes at once (4 MB by default). */
+START_TEST(one_callback_sends_only_so_much_whatever_its_writes_are)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_and_push };
+    struct harness_server h;
+    int client;
+
+    set_size = push_sizes[_i];
+    start(&h, &handler);
+    client = client_of(&h);
+    ck_assert(harness_wait(&seen.opened, 1));
+    ck_assert_uint_le(seen.number, (256 + 16) * 1024);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 static int open_and_write_odd_things(struct ostler_conn *c)
 {
     seen.result += ostler_conn_write(c, NULL, 1) != -EINVAL;
@@ -2870,6 +2902,8 @@ int main(void)
     tcase_add_test(tc, over_max_output_nothing_is_queued_and_it_closes);
     tcase_add_test(tc, small_writes_reach_max_output_too);
     tcase_add_test(tc, writes_of_one_callback_leave_together);
+    tcase_add_loop_test(tc, one_callback_sends_only_so_much_whatever_its_writes_are, 0,
+                        (int)(sizeof(push_sizes) / sizeof(push_sizes[0])));
     tcase_add_test(tc, writing_nothing_is_fine_and_writing_null_is_not);
     tcase_add_test(tc, what_is_written_outside_its_callbacks_leaves_too);
     tcase_add_test(tc, a_callback_writes_to_and_closes_another_connection);

@@ -723,6 +723,48 @@ START_TEST(a_conn_is_not_finished_by_finish_request)
 }
 END_TEST
 
+static int get_without_peer(struct ostler_server *s, int listener, struct ostler_address *peer)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    (void)s;
+    (void)peer;
+    return fd < 0 ? -errno : fd;
+}
+
+static int open_and_tell_peer(struct ostler_conn *c)
+{
+    const struct ostler_address *peer = ostler_conn_peer(c);
+    char text[OSTLER_ADDRESS_TEXT] = "";
+
+    ostler_address_text(peer, text, sizeof(text));
+    if (ostler_address_sockaddr(peer, NULL) || ostler_address_is_loopback(peer))
+        return ostler_conn_write(c, "somebody", 8);
+    return ostler_conn_write(c, text, strlen(text));
+}
+
+static const struct ostler_server_class peerless[] = {
+    { .super = &ostler_tcp_server, .get_request = get_without_peer },
+    { .super = &ostler_unix_stream_server, .get_request = get_without_peer },
+};
+
+START_TEST(a_peer_that_get_request_leaves_alone_is_nobody)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_and_tell_peer };
+    struct harness_server h;
+    char name[64];
+    int client;
+
+    snprintf(name, sizeof(name), "unix:@ostler-silent-%d", (int)getpid());
+    harness_start(&h, &(struct ostler_server_options){
+                          .address = _i ? name : anywhere, .server_class = &peerless[_i], .conn = &handler });
+    client = client_of(h.server);
+    ck_assert(harness_expect(client, _i ? "unix:(unnamed)" : "tcp:[::]:0"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 static bool parent_verify(struct ostler_server *s, const struct ostler_request *r)
 {
     (void)s;
@@ -2024,6 +2066,7 @@ int main(void)
     tcase_add_loop_test(tc, each_slot_is_called_once_in_the_order_of_the_table, 0, MIXINS);
     tcase_add_test(tc, a_conn_is_not_finished_by_finish_request);
     tcase_add_test(tc, slots_are_inherited_over_two_levels);
+    tcase_add_loop_test(tc, a_peer_that_get_request_leaves_alone_is_nobody, 0, 2);
     tcase_add_test(tc, a_class_that_is_its_own_ancestor_is_refused_with_a_sentence);
     tcase_add_test(tc, a_bind_or_activate_that_fails_closes_what_is_open);
     tcase_add_loop_test(tc, a_rejected_request_is_shut_down_and_closed_once, 0, MIXINS);

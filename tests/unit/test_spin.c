@@ -5,6 +5,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <event2/event.h>
+
+#include <ostler/sys/libevent.h>
+
 enum { SPIN_US = 200000 }; /* far longer than anything here takes: a spin that does not end shows */
 
 static int echo(struct ostler_stream *s)
@@ -67,6 +71,74 @@ START_TEST(a_loop_that_spins_serves_and_stops)
         ck_assert(harness_say(client, "ping"));
         ck_assert(harness_expect(client, "ping"));
     }
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* A connection, and the program's own events, which libevent calls. */
+static struct own {
+    struct event_base *base;
+    struct ostler_conn *conn;
+    size_t queued;
+    struct harness_event over;
+} own;
+
+static int note_conn(struct ostler_conn *c)
+{
+    own.conn = c;
+    return 0;
+}
+
+/* In a turn to come: what takes no time at all libevent does in this one. */
+static void later(event_callback_fn function)
+{
+    event_base_once(own.base, -1, EV_TIMEOUT, function, NULL, &(struct timeval){ .tv_usec = 1000 });
+}
+
+static void look_at_output(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+    own.queued = ostler_conn_queued(own.conn);
+    harness_raise(&own.over);
+}
+
+static void write_to_conn(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+    ostler_conn_write(own.conn, "pong", 4);
+    later(look_at_output);
+}
+
+static void begin_own(void *reactor)
+{
+    own.base = ostler_reactor_event_base(reactor);
+    later(write_to_conn);
+}
+
+/* What an event of the program's own has left to do is not kept until the spin is over. */
+START_TEST(what_the_programs_own_events_write_leaves_although_it_spins)
+{
+    static const struct ostler_conn_handler handler = { .on_open = note_conn, .on_data = on_data };
+    struct harness_server h;
+    int client;
+
+    harness_event_init(&own.over);
+    harness_start(&h, &(struct ostler_server_options){ .address = "tcp:127.0.0.1:0", .conn = &handler });
+    ck_assert(harness_call(ostler_server_reactor(h.server), spin, ostler_server_reactor(h.server)));
+    client = harness_connect(h.server);
+    for (int i = 0; i < 200; i++) {
+        ck_assert(harness_say(client, "ping"));
+        ck_assert(harness_expect(client, "ping"));
+    }
+    ck_assert(harness_call(ostler_server_reactor(h.server), begin_own, ostler_server_reactor(h.server)));
+    ck_assert(harness_wait(&own.over, 1));
+    ck_assert_uint_eq(own.queued, 0);
+    ck_assert(harness_expect(client, "pong"));
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
 }
@@ -140,6 +212,7 @@ int main(void)
 
     tcase_add_test(tc, what_is_no_time_is_refused);
     tcase_add_loop_test(tc, a_loop_that_spins_serves_and_stops, 0, (int)(sizeof(kinds) / sizeof(kinds[0])));
+    tcase_add_test(tc, what_the_programs_own_events_write_leaves_although_it_spins);
     tcase_add_test(tc, a_loop_with_little_to_do_sleeps);
     tcase_add_test(tc, a_spin_that_does_not_pay_is_given_up);
     return harness_main(suite);
