@@ -27,6 +27,12 @@ static inline uint64_t ost_clock_after(uint64_t now, long ms)
     return ms < 0 ? OST_NEVER : now + (uint64_t)ms;
 }
 
+/* The time of which low is the low half, at most 24 days from now. */
+static inline uint64_t ost_clock_near(uint64_t now, uint32_t low)
+{
+    return now + (uint64_t)(int64_t)(int32_t)(low - (uint32_t)now);
+}
+
 /* Milliseconds from now to due, at least 0 and at most INT32_MAX; -1 for
  * OST_NEVER: what poll(2) takes. */
 static inline int ost_clock_until(uint64_t now, uint64_t due)

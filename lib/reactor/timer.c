@@ -18,12 +18,6 @@ static bool is_earlier(const struct ost_timer *a, const struct ost_timer *b)
     return (int32_t)(a->key - b->key) < 0;
 }
 
-/* The key's time, which is near now. */
-static uint64_t time_of(const struct ost_timer *t, uint64_t now)
-{
-    return now + (uint64_t)(int64_t)(int32_t)(t->key - (uint32_t)now);
-}
-
 static void place(struct ostler_reactor *r, struct ost_timer *t, uint32_t index)
 {
     r->heap[index] = t;
@@ -81,7 +75,7 @@ static void take_out(struct ostler_reactor *r, struct ost_timer *t)
 /* See that the alarm goes off no later than the first timer. */
 static void arm(struct ostler_reactor *r)
 {
-    uint64_t due = r->heap_count ? time_of(r->heap[1], ost_reactor_now(r)) : OST_NEVER;
+    uint64_t due = r->heap_count ? ost_clock_near(ost_reactor_now(r), r->heap[1]->key) : OST_NEVER;
     int ms;
     struct timeval tv;
 
@@ -104,7 +98,7 @@ static void on_alarm(evutil_socket_t fd, short what, void *arg)
     (void)what;
     r->activity++;
     r->alarm_due = OST_NEVER;
-    for (size_t n = r->heap_count; n > 0 && r->heap_count > 0 && time_of(r->heap[1], now) <= now; n--) {
+    for (size_t n = r->heap_count; n > 0 && r->heap_count > 0 && ost_clock_near(now, r->heap[1]->key) <= now; n--) {
         struct ost_timer *t = r->heap[1];
 
         take_out(r, t);
@@ -178,7 +172,7 @@ void ost_timer_set(struct ost_timer *t, struct ostler_reactor *r, uint64_t due)
     uint64_t now = ost_reactor_now(r);
 
     t->due = due;
-    if (due == OST_NEVER || (t->index && time_of(t, now) <= due))
+    if (due == OST_NEVER || (t->index && ost_clock_near(now, t->key) <= due))
         return;
     if (t->index)
         take_out(r, t);

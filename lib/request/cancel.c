@@ -7,8 +7,10 @@
 
 static uint64_t name_of(const struct ostler_request *r)
 {
-    if (r->owner->options.stream && !r->is_conn)
-        return OST_CONTAINER(r, const struct ost_stream, request)->id;
+    const struct ost_stream *s = ost_stream_of(r);
+
+    if (s)
+        return s->id;
     return r->discarding ? 0 : ost_name_of(r->owner->reactor, r->name);
 }
 

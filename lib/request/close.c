@@ -35,7 +35,9 @@ static void log_close(const struct ostler_request *r)
 /* Was it SHUT_RD, as a thread's is when the server stops? */
 static bool is_shut(const struct ostler_request *r)
 {
-    return !r->is_conn && OST_CONTAINER(r, const struct ost_stream, request)->shut_read;
+    const struct ost_stream *s = ost_stream_of(r);
+
+    return s && s->shut_read;
 }
 
 static void shut_down(struct ostler_request *r)
@@ -86,7 +88,7 @@ static void await_output(struct ostler_request *r)
     struct ost_owner *owner = r->owner;
     uint64_t now = ost_reactor_refresh(owner->reactor);
 
-    if ((int32_t)(r->linger_end - (uint32_t)now) > 0 && ost_socket_has_unsent(r->watch.fd)) {
+    if (now < ost_clock_near(now, r->linger_end) && ost_socket_has_unsent(r->watch.fd)) {
         ost_timer_set(&r->timer, owner->reactor, now + LOOK_MS);
         return;
     }
@@ -208,7 +210,9 @@ static void end(struct ostler_request *r)
 /* Was shutdown_request called in the child? */
 static bool was_shut_down(const struct ostler_request *r)
 {
-    return !r->is_conn && OST_CONTAINER(r, const struct ost_stream, request)->shut_down;
+    const struct ost_stream *s = ost_stream_of(r);
+
+    return s && s->shut_down;
 }
 
 void ost_request_close(struct ostler_request *r)

@@ -122,7 +122,7 @@ void ost_conn_start(struct ostler_request *r)
 
     c->opened = true;
     ost_conn_touch(c);
-    ost_timer_set(&r->timer, ost_conn_reactor(c), ost_reactor_now(ost_conn_reactor(c)) + ost_conn_patience(c));
+    ost_conn_watch_silence(c, ost_reactor_now(ost_conn_reactor(c)));
     if (ost_conn_handler(c)->on_open)
         error = ost_conn_call(c, ost_conn_handler(c)->on_open, "on_open");
     if (error < 0)

@@ -122,6 +122,12 @@ static inline void ost_conn_moved(struct ost_conn *conn)
     conn->request.timer.due = ost_reactor_now(ost_conn_reactor(conn)) + ost_conn_patience(conn);
 }
 
+/* A byte has moved then, and the timer is to see to it. */
+static inline void ost_conn_watch_silence(struct ost_conn *conn, uint64_t since)
+{
+    ost_timer_set(&conn->request.timer, ost_conn_reactor(conn), since + ost_conn_patience(conn));
+}
+
 /* When a byte last moved; 0: it is over. */
 static inline uint64_t ost_conn_progress(const struct ost_conn *conn)
 {

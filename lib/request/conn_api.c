@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <limits.h>
 
-#include "reactor/names.h"
 #include "request/conn.h"
 
 static struct ost_conn *inside(const struct ostler_conn *conn)
@@ -151,22 +150,31 @@ int ostler_conn_set_marks(struct ostler_conn *conn, size_t low, size_t high)
     return 0;
 }
 
-/* Let one of its own timers fire ms from now. */
-static int set_timer(struct ost_conn *c, struct ost_timer *timer, long ms)
-{
-    struct ostler_reactor *reactor = ost_conn_reactor(c);
-
-    ost_timer_set(timer, reactor, ost_clock_after(ost_reactor_refresh(reactor), ms));
-    return 0;
-}
-
-int ostler_conn_set_timer(struct ostler_conn *conn, long ms)
+/* 0, or why no timer of its own can be set to ms. */
+static int check_timer(const struct ostler_conn *conn, long ms)
 {
     int error = check(conn);
 
     if (error < 0 || ms < OSTLER_NEVER)
         return error < 0 ? error : -EINVAL;
-    return ost_conn_own(inside(conn)) ? set_timer(inside(conn), &inside(conn)->own->alarm, ms) : -ENOMEM;
+    return ost_conn_own(inside(conn)) ? 0 : -ENOMEM;
+}
+
+/* Let it fire ms from now. */
+static void set_timer(const struct ost_conn *c, struct ost_timer *timer, long ms)
+{
+    struct ostler_reactor *reactor = ost_conn_reactor(c);
+
+    ost_timer_set(timer, reactor, ost_clock_after(ost_reactor_refresh(reactor), ms));
+}
+
+int ostler_conn_set_timer(struct ostler_conn *conn, long ms)
+{
+    int error = check_timer(conn, ms);
+
+    if (error == 0)
+        set_timer(inside(conn), &inside(conn)->own->alarm, ms);
+    return error;
 }
 
 int ostler_conn_set_timeout(struct ostler_conn *conn, long ms)
@@ -182,17 +190,17 @@ int ostler_conn_set_timeout(struct ostler_conn *conn, long ms)
     progress = ost_conn_progress(c);
     c->own->timeout_ms = ms;
     if (progress > 0)
-        ost_timer_set(&c->request.timer, ost_conn_reactor(c), progress + ost_conn_patience(c));
+        ost_conn_watch_silence(c, progress);
     return 0;
 }
 
 int ostler_conn_set_deadline(struct ostler_conn *conn, long ms)
 {
-    int error = check(conn);
+    int error = check_timer(conn, ms);
 
-    if (error < 0 || ms < OSTLER_NEVER)
-        return error < 0 ? error : -EINVAL;
-    return ost_conn_own(inside(conn)) ? set_timer(inside(conn), &inside(conn)->own->deadline, ms) : -ENOMEM;
+    if (error == 0)
+        set_timer(inside(conn), &inside(conn)->own->deadline, ms);
+    return error;
 }
 
 int ostler_conn_shutdown_write(struct ostler_conn *conn)

@@ -258,14 +258,15 @@ void ost_conn_send(struct ost_conn *c)
 
     if (c->blocked || !c->out)
         return;
-    n = ost_socket_send(r->watch.fd, c->out->data + c->out->used, ost_output_length(c->out), MSG_DONTWAIT);
-    if (n > 0) {
-        ost_request_count(&r->bytes_out, (uint64_t)n);
-        ost_conn_moved(c);
-        ost_output_consume(&c->out, ost_conn_reactor(c), (size_t)n);
-    } else if (ost_request_sent(r, n) != -EAGAIN) {
+    n = ost_request_sent(r, ost_socket_send(r->watch.fd, c->out->data + c->out->used, ost_output_length(c->out),
+                                            MSG_DONTWAIT));
+    if (n < 0 && n != -EAGAIN) {
         ost_conn_fail(c, ost_request_reason((int)n), (int)n);
         return;
+    }
+    if (n > 0) {
+        ost_conn_moved(c);
+        ost_output_consume(&c->out, ost_conn_reactor(c), (size_t)n);
     }
     c->blocked = c->out != NULL;
 }

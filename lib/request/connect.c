@@ -73,8 +73,7 @@ int ostler_conn_connect(struct ostler_conn **out, struct ostler_server *server, 
     ostler_address_free(peer);
     if (error < 0)
         return error;
-    ost_timer_set(&c->request.timer, ost_conn_reactor(c),
-                  ost_reactor_now(ost_conn_reactor(c)) + ost_conn_patience(c));
+    ost_conn_watch_silence(c, ost_reactor_now(ost_conn_reactor(c)));
     ost_conn_touch(c); /* to be watched; on_open comes later even when it is connected already */
     *out = &c->base;
     return 0;

@@ -100,8 +100,7 @@ static size_t at_most(size_t n, int limit)
     return n < (size_t)limit ? n : (size_t)limit;
 }
 
-/* Note an error of the socket, and hand it on. */
-static int failed(struct ostler_request *r, int error)
+int ost_request_failed(struct ostler_request *r, int error)
 {
     if (r->in_child)
         heed_relay(r); /* it may be the parent's doing */
@@ -110,6 +109,13 @@ static int failed(struct ostler_request *r, int error)
         r->io_error = ost_error16(error);
     }
     return error;
+}
+
+/* The end of input: the socket's, unless a stop has ended it. */
+static void ended(struct ostler_request *r, bool by_socket)
+{
+    r->eof = true;
+    r->peer_done = by_socket && !is_stopping(r);
 }
 
 /* Inline, so that the call of recv(2) in ost_request_receive(), which each request makes, is a direct one. */
@@ -128,13 +134,11 @@ static inline __attribute__((always_inline)) ssize_t receive_by(struct ostler_re
     if (n > 0)
         got = receive(r->watch.fd, into, n, flags);
     if (got < 0)
-        return failed(r, (int)got);
+        return ost_request_failed(r, (int)got);
     if (flags & MSG_PEEK)
         return got;
-    if (got == 0 && !r->eof) {
-        r->eof = true;
-        r->peer_done = n > 0 && !is_stopping(r);
-    }
+    if (got == 0 && !r->eof)
+        ended(r, n > 0);
     ost_request_count(&r->bytes_in, (uint64_t)got);
     count_down(r, stopping, got);
     return got;
@@ -153,18 +157,9 @@ ssize_t ost_request_receive_by(struct ostler_request *r, ost_receiving *receive,
 ssize_t ost_request_received_nothing(struct ostler_request *r, ssize_t got)
 {
     if (got < 0)
-        return failed(r, (int)got);
-    r->eof = true;
-    r->peer_done = !is_stopping(r);
+        return ost_request_failed(r, (int)got);
+    ended(r, true);
     return 0;
-}
-
-ssize_t ost_request_sent(struct ostler_request *r, ssize_t sent)
-{
-    if (sent < 0)
-        return failed(r, (int)sent);
-    ost_request_count(&r->bytes_out, (uint64_t)sent);
-    return sent;
 }
 
 ssize_t ost_request_send(struct ostler_request *r, const void *data, size_t n, int flags)

@@ -131,6 +131,12 @@ void ost_request_forget(struct ostler_request *request);
 int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int fd,
                        const struct ostler_address *peer);
 
+/* Count bytes. Thread: the handler's. */
+static inline void ost_request_count(_Atomic uint64_t *bytes, uint64_t n)
+{
+    atomic_store_explicit(bytes, atomic_load_explicit(bytes, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
 /* Receive with flags: the count, 0 at the end (which latches), or -errno.
  * Thread: the handler's. */
 ssize_t ost_request_receive(struct ostler_request *request, void *buffer, size_t n, int flags);
@@ -143,8 +149,17 @@ ssize_t ost_request_receive_by(struct ostler_request *request, ost_receiving *re
 /* Note that a receive brought nothing, not for lack of room: 0 or -errno, which it returns. */
 ssize_t ost_request_received_nothing(struct ostler_request *request, ssize_t got);
 
+/* Note an error of the socket, and hand it on. */
+int ost_request_failed(struct ostler_request *request, int error);
+
 /* Note what a call that sends has returned: the count or -errno. */
-ssize_t ost_request_sent(struct ostler_request *request, ssize_t sent);
+static inline ssize_t ost_request_sent(struct ostler_request *request, ssize_t sent)
+{
+    if (sent < 0)
+        return ost_request_failed(request, (int)sent);
+    ost_request_count(&request->bytes_out, (uint64_t)sent);
+    return sent;
+}
 
 /* Send once: the count or -errno. Thread: the handler's. */
 ssize_t ost_request_send(struct ostler_request *request, const void *data, size_t n, int flags);
@@ -190,11 +205,5 @@ static inline bool ost_request_is_cancelled(const struct ostler_request *request
 
 /* Was it told to stop? Thread: any that it runs on, a child's too. */
 bool ost_request_is_stopped(const struct ostler_request *request);
-
-/* Count bytes. Thread: the handler's. */
-static inline void ost_request_count(_Atomic uint64_t *bytes, uint64_t n)
-{
-    atomic_store_explicit(bytes, atomic_load_explicit(bytes, memory_order_relaxed) + n, memory_order_relaxed);
-}
 
 #endif

@@ -105,6 +105,12 @@ static inline uint64_t ost_stream_due(const struct ost_stream *s, uint64_t now)
     return due < s->deadline ? due : s->deadline;
 }
 
+/* The stream that a request is, or NULL: an evented connection or datagram. */
+static inline const struct ost_stream *ost_stream_of(const struct ostler_request *r)
+{
+    return r->is_conn || !r->owner->options.stream ? NULL : OST_CONTAINER(r, const struct ost_stream, request);
+}
+
 /* The stream of the calling handler, or NULL; and the same check for it, who else calls may do all. */
 static inline struct ost_stream *ost_stream_current(void)
 {

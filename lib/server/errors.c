@@ -23,21 +23,14 @@ static bool is_peers_doing(const struct ostler_request *request, int error)
            request->reason == OSTLER_CLOSE_OUTPUT_LIMIT;
 }
 
-/* How its child died, if it had one. */
-static int death_of(const struct ostler_request *request)
-{
-    if (request->is_conn || !request->owner->options.stream)
-        return OST_REPORTED;
-    return OST_CONTAINER(request, const struct ost_stream, request)->death;
-}
-
 /* What went wrong. */
 static const char *describe(char *buffer, size_t size, const struct ostler_request *request, int error)
 {
-    switch (death_of(request)) {
+    const struct ost_stream *s = ost_stream_of(request);
+
+    switch (s ? s->death : OST_REPORTED) {
     case OST_KILLED:
-        snprintf(buffer, size, "its child was killed by signal %d",
-                 OST_CONTAINER(request, const struct ost_stream, request)->death_status);
+        snprintf(buffer, size, "its child was killed by signal %d", s->death_status);
         return buffer;
     case OST_UNBORN:
         snprintf(buffer, size, "cannot make a child for it: %s", ostler_strerror(error));

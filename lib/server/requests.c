@@ -41,7 +41,7 @@ static void set_state(struct ostler_request_info *info, const char *state, uint6
 
 static void see_closing(struct ostler_request_info *info, const struct ostler_request *r, uint64_t now)
 {
-    uint64_t since = now - OST_LINGER_MS + (uint64_t)(int64_t)(int32_t)(r->linger_end - (uint32_t)now);
+    uint64_t since = ost_clock_near(now, r->linger_end) - OST_LINGER_MS;
 
     set_state(info, "is closing", r->discarding ? since : 0, now);
 }
