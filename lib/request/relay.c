@@ -28,18 +28,18 @@ struct report {
 };
 
 /* What both have. The next child of the same relay gets it as new, but for the number: whoever was
- * forked by the last one, and still looks here, sees that it is somebody else's. */
+ * forked by the last one, and still looks here, sees that it is somebody else's. What each receive looks at
+ * or writes is one line of the cache. */
 struct ost_shared {
     _Atomic uint64_t number;
     atomic_int state;
     atomic_bool cancelled;
     atomic_bool listens; /* the child, to nudges */
-    /* Where it is: text, as its own pointers need not be good here. */
-    _Atomic(const char *) shown; /* what place was copied from, so that it is seldom done */
-    atomic_char place[OST_PLACE_TEXT];
-    _Atomic uint64_t since, bytes_in, bytes_out;
-    int input_left; /* written before state is STOPPED */
     atomic_bool reported;
+    _Atomic uint64_t since, bytes_in, bytes_out;
+    _Atomic(const char *) shown; /* what place was copied from, so that it is seldom done */
+    int input_left; /* written before state is STOPPED */
+    atomic_char place[OST_PLACE_TEXT]; /* text, as the child's own pointers need not be good here */
     struct report report;
     char in[OST_STREAM_INPUT]; /* in_count bytes that read_line has received and not used */
     char self[];               /* the members of the handler's own struct */
