@@ -46,15 +46,15 @@ static int open_place(struct place *p, const struct ostler_address *address)
 }
 
 /* The address of name in the place. One that makes the path too long is reached through
- * the directory's descriptor (proc(5)). */
-static void address_in(struct ostler_address *out, const struct place *p, const char *name)
+ * the directory's descriptor (proc(5)). False: even so it is too long. */
+static bool address_in(struct ostler_address *out, const struct place *p, const char *name)
 {
     char *path = out->as.un.sun_path;
 
     *out = (struct ostler_address){ .kind = OST_UNIX_DATAGRAM, .as.un.sun_family = AF_UNIX };
     out->length = sizeof(out->as.un);
-    if (snprintf(path, OST_UNIX_NAME, "%s%s", p->path, name) >= OST_UNIX_NAME)
-        snprintf(path, OST_UNIX_NAME, "/proc/self/fd/%d/%s", p->directory, name);
+    return snprintf(path, OST_UNIX_NAME, "%s%s", p->path, name) < OST_UNIX_NAME ||
+           snprintf(path, OST_UNIX_NAME, "/proc/self/fd/%d/%s", p->directory, name) < OST_UNIX_NAME;
 }
 
 /* A name for a file that is moved away: .NAME.ostNUMBER, without the first part when that
@@ -108,9 +108,8 @@ static bool is_dead_still(const struct place *p, const char *away, const struct 
     struct ostler_address address;
     struct stat moved;
 
-    address_in(&address, p, away);
     return fstatat(p->directory, away, &moved, AT_SYMLINK_NOFOLLOW) == 0 && is_same(&moved, dead) &&
-           check_dead(&address) == 0;
+           address_in(&address, p, away) && check_dead(&address) == 0;
 }
 
 /* Let it have its name again. If somebody else has that by now, its owner will not remove it. */
