@@ -1,5 +1,6 @@
 """Who is measured: ostler with its mix-ins, and the reference servers, by the names of the tables."""
 
+import itertools
 import pathlib
 import sys
 
@@ -43,6 +44,7 @@ class Catalogue:
 
     def __init__(self, build, directory):
         self.build, self.directory = build, directory
+        self.numbers = itertools.count()
 
     def missing(self):
         """The names of those that cannot be measured here, and why."""
@@ -54,8 +56,9 @@ class Catalogue:
         return self.build / "bin/bench" / name
 
     def start(self, name, address, connections, **options):
-        """A programs.Server; there is room for so many connections."""
-        return programs.Server(self.command(base(name), address, connections), name, **options)
+        """A programs.Server; there is room for so many connections. {} in an address: a number no other one has."""
+        command = self.command(base(name), address.format(next(self.numbers)), connections)
+        return programs.Server(command, name, **options)
 
     def load(self, mode, address, **options):
         return programs.Load(self.build, mode, address, **options)

@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from machine import allow_many_descriptors, becomes_readable, spawn  # noqa: E402, F401
-from ostler import config_text, processes, service  # noqa: E402
+from ostler import config_text, service  # noqa: E402
 
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
@@ -41,6 +41,12 @@ def start(command, core, **options):
     """A process on one core, its children too."""
     process = spawn(["taskset", "-c", core, *command], bufsize=0, **options)
     return process
+
+
+def session(pid):
+    """The process that leads it; None: there is no such process any more."""
+    with contextlib.suppress(ProcessLookupError):
+        return os.getsid(pid)
 
 
 def process_cpu(pid):
@@ -82,14 +88,8 @@ class Server:
         return self.log.read().decode(errors="replace").strip()[-1000:]
 
     def pids(self):
-        """Of all its processes."""
-        all_children = {}
-        for process in processes():
-            all_children.setdefault(process.parent, []).append(process.pid)
-        found = [self.process.pid]
-        for pid in found:  # which grows meanwhile
-            found += all_children.get(pid, [])
-        return found
+        """Of all its processes: they are a session."""
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if session(pid) == self.process.pid]
 
     def _sum(self, measure):
         total = 0

@@ -1,12 +1,14 @@
 """What is measured by time: requests a second, and CPU a request."""
 
+import contextlib
 import dataclasses
 import statistics
 
 from entries import AGAIN, LOOPS
 from programs import BOTH_CORES, LOAD_CORE, SERVER_CORE, cores_busy
 
-TCP, UDP, UNIX = "tcp:127.0.0.1:0", "udp:127.0.0.1:0", "unix:@ostler-bench"
+GENERATIONS = 3  # of servers: a start has a luck of its own, with addresses and pages
+TCP, UDP, UNIX = "tcp:127.0.0.1:0", "udp:127.0.0.1:0", "unix:@ostler-bench-{}"
 TWO_CORES = ["Go", "raw epoll", "ostler evented", "ostler evented, 2 workers", "ostler fibers, 2 workers"]
 BUSY = "ostler evented, busy poll"
 MIXINS = ["ostler evented", "ostler fibers", "ostler threading"]
@@ -23,14 +25,15 @@ class Scenario:
     mode: str = "crowd"
     address: str = TCP
     generators: int = 1                 # of load; more than one: they and the server are on both cores
+    stretch: int = 1                    # so many times longer, and fewer, are its slices
 
     @property
     def reference(self):
         return self.entries[0]
 
 
-def scenario(name, title, entries, *, loads=None, mode="crowd", address=TCP, generators=1, **options):
-    return Scenario(name, title, entries, loads or {"": options}, mode, address, generators)
+def scenario(name, title, entries, *, loads=None, mode="crowd", address=TCP, generators=1, stretch=1, **options):
+    return Scenario(name, title, entries, loads or {"": options}, mode, address, generators, stretch)
 
 
 SCENARIOS = [
@@ -38,7 +41,8 @@ SCENARIOS = [
              n=1),
     scenario("64", "64 connections × 64 bytes", [*EVERYONE, BUSY], n=64),
     scenario("1000", "1,000 connections × 64 bytes", [*LOOPS, "C threads", "Python threads", *MIXINS], n=1000),
-    scenario("10000", "10,000 connections × 64 bytes", [*LOOPS, "C threads", *MIXINS], n=10000),
+    # To ask each once takes an eighth of a second, and each is to ask several times.
+    scenario("10000", "10,000 connections × 64 bytes", [*LOOPS, "C threads", *MIXINS], stretch=3, n=10000),
     scenario("large", "64 connections × 16 KiB", [*LOOPS, "C threads", *MIXINS], n=64, s=16384),
     scenario("pipelined", "64 connections × 64 bytes, 16 in flight on each", [*LOOPS, "C threads", *MIXINS],
              n=64, d=16),
@@ -68,18 +72,24 @@ class Sample:
     lost: int
 
 
-def measure(catalogue, scenario_, entry, options, seconds):
-    """Start the server, load it, stop it; a Sample."""
+@contextlib.contextmanager
+def loaded(catalogue, scenario_, name, options, seconds):
+    """A server that is up, and the load generator that is connected to it."""
     several = scenario_.generators > 1
     core, load_core = (BOTH_CORES, BOTH_CORES) if several else (SERVER_CORE, LOAD_CORE)
-    with (catalogue.start(entry, scenario_.address, options["n"], core=core) as server,
+    with (catalogue.start(name, scenario_.address, options["n"], core=core) as server,
           catalogue.loads(scenario_.generators, scenario_.mode, server.address, **options, t=seconds,
                           core=load_core) as load):
-        before, busy_before = server.cpu(), cores_busy()
-        result = load.run()
-        used, busy = server.cpu() - before, cores_busy() - busy_before
+        yield server, load
+
+
+def measure(server, load):
+    """One slice of load; a Sample."""
+    before, busy_before = server.cpu(), cores_busy()
+    result = load.run()
+    used, busy = server.cpu() - before, cores_busy() - busy_before
     elapsed = result["seconds"]
-    others = max(0.0, busy - used - result["cpu"]) / elapsed / 2
+    others = (busy - used - result["cpu"]) / elapsed / 2
     return Sample(result["requests"] / elapsed, used / result["requests"], used / elapsed, result["cpu"] / elapsed,
                   others, result["lost"])
 
@@ -114,7 +124,7 @@ class Results:
 
     def others(self):
         """What others took of the two cores, on the whole."""
-        return statistics.mean(sample.others for samples in self.samples.values() for sample in samples)
+        return max(0.0, statistics.mean(sample.others for samples in self.samples.values() for sample in samples))
 
     def control(self):
         """The greatest difference of a program from itself, and of what."""
@@ -123,15 +133,29 @@ class Results:
         return max(differences)
 
 
+def cases_of(scenario_, wanted):
+    """Who takes turns: entry -> (the server's name, options of its load generator)."""
+    names = [scenario_.reference, scenario_.reference + AGAIN]
+    names += [name for name in scenario_.entries[1:] if name in wanted]
+    return {name + suffix: (name, options) for name in names for suffix, options in scenario_.loads.items()
+            if not (suffix and name.endswith(AGAIN))}
+
+
 def run(catalogue, scenario_, wanted, rounds, seconds, random, tell):
     """All rounds of a scenario, its servers in another order in each."""
     results = Results(scenario_)
-    names = [scenario_.reference, scenario_.reference + AGAIN]
-    names += [name for name in scenario_.entries[1:] if name in wanted]
-    cases = [(name, suffix) for name in names for suffix in scenario_.loads if not (suffix and name.endswith(AGAIN))]
-    for number in range(rounds):
-        random.shuffle(cases)
-        for name, suffix in cases:
-            tell(f"{scenario_.name}: round {number + 1} of {rounds}: {name}{suffix}")
-            results.add(name + suffix, measure(catalogue, scenario_, name, scenario_.loads[suffix], seconds))
+    rounds, seconds = max(1, rounds // scenario_.stretch), seconds * scenario_.stretch
+    cases = cases_of(scenario_, wanted)
+    order = list(cases)
+    generations = min(GENERATIONS, rounds)
+    for generation in range(generations):
+        with contextlib.ExitStack() as up:
+            random.shuffle(order)
+            servers = {entry: up.enter_context(loaded(catalogue, scenario_, *cases[entry], seconds))
+                       for entry in order}
+            for number in range(rounds * generation // generations, rounds * (generation + 1) // generations):
+                random.shuffle(order)
+                for entry in order:
+                    tell(f"{scenario_.name}: round {number + 1} of {rounds}: {entry}")
+                    results.add(entry, measure(*servers[entry]))
     return results

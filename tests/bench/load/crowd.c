@@ -128,10 +128,20 @@ static void greet(struct crowd *crowd)
     *crowd->load = wanted;
 }
 
+static void work(void *mode)
+{
+    struct crowd *crowd = mode;
+    struct load *load = crowd->load;
+
+    for (unsigned i = 0; i < load->active; i++)
+        start(crowd, &crowd->clients[i * (load->connections / load->active)], load->depth);
+    run_until_answered(crowd);
+    load->end = now();
+}
+
 void crowd_run(struct load *load)
 {
     struct crowd crowd = { .load = load, .epoll = epoll_create1(EPOLL_CLOEXEC) };
-    unsigned step = load->active ? load->connections / load->active : 0;
 
     crowd.clients = calloc(load->connections, sizeof(*crowd.clients));
     if (!crowd.clients || crowd.epoll < 0)
@@ -143,10 +153,6 @@ void crowd_run(struct load *load)
         watch(&crowd, &crowd.clients[i], EPOLL_CTL_ADD, EPOLLIN | EPOLLET);
     }
     greet(&crowd);
-    load_ready(load);
-    for (unsigned i = 0; i < load->active; i++)
-        start(&crowd, &crowd.clients[i * step], load->depth);
-    run_until_answered(&crowd);
-    load->end = now();
+    load_serve(load, work, &crowd);
     free(crowd.clients);
 }

@@ -4,9 +4,9 @@
  *
  *   main ─> crowd (echoes on connections that stay) | rate (connect, echo, close) | datagrams
  *
- * It talks to whoever started it: "ready" when all is connected and has been answered once; then it
- * waits for a line, works, and writes a line of JSON; then it waits for the end of its input
- * and exits. So the server can be measured in between, with the connections open. */
+ * It talks to whoever started it: "ready" when all is connected and has been answered once; then, for each line
+ * of its input, it works, and writes a line of JSON when all has been answered; at the end of its input it exits.
+ * So the server can be measured before and after, again and again, with the connections open. */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
@@ -39,8 +39,8 @@ void pattern_check(const unsigned char *data, size_t size, unsigned stream, uint
 
 double now(void);
 
-/* Say "ready", and wait to be told to go. */
-void load_ready(struct load *load);
+/* All is connected: work(mode) as often as somebody asks for it, and tell what came of it. */
+void load_serve(struct load *load, void (*work)(void *mode), void *mode);
 
 /* May one more request be sent? Then it counts as started. */
 bool load_may_start(struct load *load);

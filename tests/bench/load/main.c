@@ -26,20 +26,6 @@ static double cpu_seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static double cpu_before;
-
-void load_ready(struct load *load)
-{
-    char line[16];
-
-    puts("ready");
-    fflush(stdout);
-    if (!fgets(line, sizeof(line), stdin))
-        exit(0); /* only to be connected */
-    cpu_before = cpu_seconds();
-    load->begin = load->end = now();
-}
-
 /* end is the time of the latest wake-up: a look at the clock for each would be many. */
 bool load_may_start(struct load *load)
 {
@@ -49,16 +35,25 @@ bool load_may_start(struct load *load)
     return true;
 }
 
-static void report(const struct load *load)
+static void report(const struct load *load, double cpu)
 {
-    double cpu = cpu_seconds() - cpu_before;
-    char rest[16];
-
     printf("{\"requests\": %llu, \"seconds\": %.6f, \"cpu\": %.6f, \"lost\": %llu}\n",
            (unsigned long long)load->answered, load->end - load->begin, cpu, (unsigned long long)load->lost);
-    fflush(stdout);
-    while (fgets(rest, sizeof(rest), stdin))
-        ;
+}
+
+void load_serve(struct load *load, void (*work)(void *), void *mode)
+{
+    char line[16];
+
+    puts("ready");
+    while (fgets(line, sizeof(line), stdin)) {
+        double before = cpu_seconds();
+
+        load->started = load->answered = load->lost = 0;
+        load->begin = load->end = now();
+        work(mode);
+        report(load, cpu_seconds() - before);
+    }
 }
 
 static void read_options(struct load *load, int argc, char **argv)
@@ -90,6 +85,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: load [OPTIONS] {crowd|rate|datagrams} ADDRESS\n");
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     endpoint_parse(&load.endpoint, argv[optind + 1]);
     pattern_make();
     if (strcmp(argv[optind], "rate") == 0)
@@ -98,6 +94,5 @@ int main(int argc, char **argv)
         datagrams_run(&load);
     else
         crowd_run(&load);
-    report(&load);
     return 0;
 }

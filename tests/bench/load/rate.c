@@ -12,6 +12,11 @@ struct client {
     unsigned number;
 };
 
+struct rate {
+    struct load *load;
+    struct client *clients;
+};
+
 static void begin(struct load *load, struct client *c, unsigned number)
 {
     c->number = number;
@@ -33,12 +38,14 @@ static void finish(struct load *load, struct client *c)
     load->end = now();
 }
 
-static void work(struct load *load, struct client *clients)
+static void work(void *mode)
 {
+    struct rate *rate = mode;
+    struct load *load = rate->load;
     unsigned next = 0, open = 0;
 
     do {
-        struct client *c = &clients[next % load->connections];
+        struct client *c = &rate->clients[next % load->connections];
 
         if (c->fd >= 0) {
             finish(load, c);
@@ -54,17 +61,16 @@ static void work(struct load *load, struct client *clients)
 
 void rate_run(struct load *load)
 {
-    struct client *clients = calloc(load->connections, sizeof(*clients));
+    struct rate rate = { load, calloc(load->connections, sizeof(*rate.clients)) };
     struct load wanted = *load;
 
-    if (!clients)
+    if (!rate.clients)
         fail("calloc");
     for (unsigned i = 0; i < load->connections; i++)
-        clients[i].fd = -1;
+        rate.clients[i].fd = -1;
     load->requests = 1;
-    work(load, clients); /* one, before anything is measured */
+    work(&rate); /* one, before anything is measured */
     *load = wanted;
-    load_ready(load);
-    work(load, clients);
-    free(clients);
+    load_serve(load, work, &rate);
+    free(rate.clients);
 }
