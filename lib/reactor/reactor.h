@@ -58,24 +58,29 @@ enum ost_stop { OST_RUN, OST_STOP, OST_ABORT };
 enum { OST_INPUT_SIZE = 65536 };
 
 struct ostler_reactor {
-    struct event_base *base;
-    const struct ostler_log *log;
-    atomic_ulong thread; /* pthread_self() of its thread */
+    /* What each message touches, together. */
+    unsigned activity; /* counts the loop's callbacks */
     bool running, settling;
     bool shared; /* the program has asked for the base, and may have events of its own on it */
     uint64_t now; /* ost_clock_ms(), read once a turn; 0: not yet */
     uint64_t looked; /* when a hold last ended, in this turn; 0: none has */
     struct ost_hold *hold; /* who has the loop, the innermost first; see reactor/hold.h */
-    uint64_t stall_told;   /* when a stall that is no server's was last logged, on the coarse clock */
-    int result;   /* of the current run */
-    unsigned activity; /* counts the loop's callbacks */
+    char *input; /* OST_INPUT_SIZE bytes that every connection receives into */
+    void *spare; /* one free output buffer, see request/output.h */
+    struct ost_list soon; /* struct ost_job */
+
+    struct event_base *base;
+    const struct ostler_log *log;
+    atomic_ulong thread; /* pthread_self() of its thread */
+    uint64_t stall_told; /* when a stall that is no server's was last logged, on the coarse clock */
+    int result;          /* of the current run */
     struct ost_spin spin;
 
     atomic_int stop_asked; /* enum ost_stop */
     int stop_heeded;
     struct ost_list stoppables; /* struct ost_stoppable */
 
-    struct ost_list soon, main; /* struct ost_job */
+    struct ost_list main;       /* struct ost_job */
     struct ost_list hooks;      /* struct ost_job, run after each turn */
     struct ost_list starved;    /* struct ost_job, run once a descriptor was closed */
     struct ost_list holders;    /* struct ost_holder */
@@ -100,9 +105,6 @@ struct ostler_reactor {
     uint32_t slot_count, free_slot;
 
     struct ost_alternate *alternate; /* NULL: nobody wants one */
-
-    char *input; /* OST_INPUT_SIZE bytes that every connection receives into */
-    void *spare; /* one free output buffer, see request/output.h */
 };
 
 /* The reactor that the calling thread runs just now, or NULL. */

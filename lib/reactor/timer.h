@@ -9,10 +9,10 @@
 #include "reactor/reactor.h"
 
 struct ost_timer {
-    uint64_t due; /* when it is to fire; OST_NEVER: not at all */
     void (*fire)(struct ost_timer *timer);
     uint32_t key;   /* its place in the heap: never later than due, or than when it was set; see timer.c */
     uint32_t index; /* in the heap; 0: not in it */
+    uint64_t due;   /* when it is to fire; OST_NEVER: not at all. Last: see struct ostler_request */
 };
 
 /* Reserve a place; -ENOMEM. After it the timer's other functions cannot fail. */

@@ -23,10 +23,19 @@ static void on_alarm(struct ost_timer *timer)
     struct ost_conn *c = OST_CONTAINER(timer, struct ost_conn_own, alarm)->conn;
     int error = 0;
 
-    if (ost_conn_handler(c)->on_timeout && !c->closing)
-        error = ost_conn_call(c, ost_conn_handler(c)->on_timeout, "on_timeout");
+    if (ost_conn_terms(c)->handler->on_timeout && !c->closing)
+        error = ost_conn_call(c, ost_conn_terms(c)->handler->on_timeout, "on_timeout");
     if (error < 0)
         ost_conn_handler_failed(c, error);
+}
+
+struct ost_terms ost_conn_terms_of(const struct ostler_server_options *options)
+{
+    return (struct ost_terms){ .handler = options->conn,
+                               .patience = ost_conn_patience(options->timeout_ms),
+                               .max_output = options->max_output,
+                               .high = options->output_high,
+                               .low = options->output_low };
 }
 
 static int init_timers(struct ost_conn_own *own, struct ostler_reactor *reactor)
@@ -41,7 +50,6 @@ static int init_timers(struct ost_conn_own *own, struct ostler_reactor *reactor)
 
 struct ost_conn_own *ost_conn_own(struct ost_conn *c)
 {
-    const struct ostler_server_options *options = &c->request.owner->options;
     struct ost_conn_own *own = c->own ? c->own : calloc(1, sizeof(*own));
 
     if (c->own || !own)
@@ -51,10 +59,7 @@ struct ost_conn_own *ost_conn_own(struct ost_conn *c)
         return NULL;
     }
     own->conn = c;
-    own->handler = options->conn;
-    own->timeout_ms = options->timeout_ms;
-    own->high = options->output_high;
-    own->low = options->output_low;
+    own->terms = c->request.owner->terms;
     return c->own = own;
 }
 
@@ -81,7 +86,7 @@ static int make_own(struct ost_conn *c, const struct ostler_conn_handler *handle
         return 0;
     if (!ost_conn_own(c))
         return -ENOMEM;
-    c->own->handler = handler;
+    c->own->terms.handler = handler;
     ost_timer_set(&c->own->deadline, reactor, ost_clock_after(ost_reactor_now(reactor), options->deadline_ms));
     return 0;
 }
@@ -123,16 +128,10 @@ void ost_conn_start(struct ostler_request *r)
     c->opened = true;
     ost_conn_touch(c);
     ost_conn_watch_silence(c, ost_reactor_now(ost_conn_reactor(c)));
-    if (ost_conn_handler(c)->on_open)
-        error = ost_conn_call(c, ost_conn_handler(c)->on_open, "on_open");
+    if (ost_conn_terms(c)->handler->on_open)
+        error = ost_conn_call(c, ost_conn_terms(c)->handler->on_open, "on_open");
     if (error < 0)
         ost_conn_handler_failed(c, error);
-}
-
-void ost_conn_touch(struct ost_conn *c)
-{
-    if (!c->busy)
-        ost_reactor_soon(ost_conn_reactor(c), &c->request.job);
 }
 
 void ost_conn_finish(struct ost_conn *c, enum ostler_close_reason reason, int error)
@@ -196,7 +195,7 @@ static void call_on_close(struct ost_conn *c)
     struct ost_hold hold;
 
     ost_stall_begin(&hold, r->owner, r);
-    ost_conn_handler(c)->on_close(&c->base, (enum ostler_close_reason)r->reason, r->error);
+    ost_conn_terms(c)->handler->on_close(&c->base, (enum ostler_close_reason)r->reason, r->error);
     ost_stall_end(r->owner, r, "on_close");
 }
 
@@ -209,7 +208,7 @@ static void end(struct ost_conn *c)
         r->reset = true; /* the peer must not take what it got for everything */
     ost_output_clear(&c->out, ost_conn_reactor(c));
     ost_watch_set(&r->watch, 0);
-    if (ost_conn_handler(c)->on_close && (c->opened || c->connecting))
+    if (ost_conn_terms(c)->handler->on_close && (c->opened || c->connecting))
         call_on_close(c);
     ost_list_remove(&r->job.node); /* on_close may have touched it */
     if (c->connecting)

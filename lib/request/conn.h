@@ -15,11 +15,9 @@
 /* What most connections do without: made when it is first needed. */
 struct ost_conn_own {
     struct ost_conn *conn;
-    const struct ostler_conn_handler *handler;
+    struct ost_terms terms;
     char *in; /* input that the handler has left: in_count of in_size bytes */
     uint32_t in_count, in_size;
-    long timeout_ms;                 /* OSTLER_NEVER: none */
-    size_t high, low;                /* the marks */
     struct ost_timer alarm, deadline; /* when on_timeout is due; the end */
 };
 
@@ -46,7 +44,7 @@ struct ost_conn {
     bool busy : 1;     /* what is due is done when the callback that runs is over, without being asked for */
     uint32_t pushed;   /* bytes sent from within the current callback */
     struct ost_output *out;
-    struct ost_conn_own *own; /* NULL: none, and all is as the server's options say */
+    struct ost_conn_own *own; /* NULL: none */
     alignas(max_align_t) struct ostler_conn base; /* then the subclass's members */
 };
 
@@ -66,8 +64,7 @@ void ost_conn_start(struct ostler_request *request);
 void ost_conn_stop(struct ostler_request *request);
 void ost_conn_cancel(struct ostler_request *request);
 
-/* Do what is due, soon; or now. */
-void ost_conn_touch(struct ost_conn *conn);
+/* Do what is due, now. */
 void ost_conn_settle(struct ost_conn *conn);
 
 /* Close it: once the output has left; or at once, without it. The first reason
@@ -87,9 +84,9 @@ static inline bool ost_conn_is_reading(const struct ost_conn *conn)
     return conn->unusual == 0 || (!conn->paused && !conn->full && !conn->closing && !conn->connecting);
 }
 
-static inline const struct ostler_conn_handler *ost_conn_handler(const struct ost_conn *conn)
+static inline const struct ost_terms *ost_conn_terms(const struct ost_conn *conn)
 {
-    return conn->own ? conn->own->handler : conn->request.owner->options.conn;
+    return conn->own ? &conn->own->terms : &conn->request.owner->terms;
 }
 
 static inline struct ostler_reactor *ost_conn_reactor(const struct ost_conn *conn)
@@ -97,35 +94,29 @@ static inline struct ostler_reactor *ost_conn_reactor(const struct ost_conn *con
     return conn->request.owner->reactor;
 }
 
-/* How long it may be silent, in ms: 30 years, if it may for ever. */
-static inline uint64_t ost_conn_patience(const struct ost_conn *conn)
+/* Do what is due, soon. */
+static inline void ost_conn_touch(struct ost_conn *conn)
 {
-    long ms = conn->own ? conn->own->timeout_ms : conn->request.owner->options.timeout_ms;
+    if (!conn->busy)
+        ost_reactor_soon(ost_conn_reactor(conn), &conn->request.job);
+}
 
+/* Patience for ms: 30 years, if it may be silent for ever. */
+static inline uint64_t ost_conn_patience(long ms)
+{
     return ms < 0 ? UINT64_C(1) << 40 : (uint64_t)ms;
-}
-
-/* The marks of output. */
-static inline size_t ost_conn_high(const struct ost_conn *conn)
-{
-    return conn->own ? conn->own->high : conn->request.owner->options.output_high;
-}
-
-static inline size_t ost_conn_low(const struct ost_conn *conn)
-{
-    return conn->own ? conn->own->low : conn->request.owner->options.output_low;
 }
 
 /* A byte has moved just now. */
 static inline void ost_conn_moved(struct ost_conn *conn)
 {
-    conn->request.timer.due = ost_reactor_now(ost_conn_reactor(conn)) + ost_conn_patience(conn);
+    conn->request.timer.due = ost_reactor_now(ost_conn_reactor(conn)) + ost_conn_terms(conn)->patience;
 }
 
 /* A byte has moved then, and the timer is to see to it. */
 static inline void ost_conn_watch_silence(struct ost_conn *conn, uint64_t since)
 {
-    ost_timer_set(&conn->request.timer, ost_conn_reactor(conn), since + ost_conn_patience(conn));
+    ost_timer_set(&conn->request.timer, ost_conn_reactor(conn), since + ost_conn_terms(conn)->patience);
 }
 
 /* When a byte last moved; 0: it is over. */
@@ -133,7 +124,7 @@ static inline uint64_t ost_conn_progress(const struct ost_conn *conn)
 {
     uint64_t due = conn->request.timer.due;
 
-    return due == OST_NEVER ? 0 : due - ost_conn_patience(conn);
+    return due == OST_NEVER ? 0 : due - ost_conn_terms(conn)->patience;
 }
 
 /* Readiness, and what follows from it. */
@@ -144,8 +135,14 @@ void ost_conn_ready(struct ost_watch *watch, unsigned what);
 void ost_conn_send(struct ost_conn *conn);
 void ost_conn_flush(struct ost_conn *conn);
 
-/* If the server stops, and all input was read: take note of its end. */
-void ost_conn_check_input(struct ost_conn *conn);
+/* Take note of the end of input; if the server stops, and all of it was read. */
+void ost_conn_end_input(struct ost_conn *conn);
+
+static inline void ost_conn_check_input(struct ost_conn *conn)
+{
+    if (ost_request_input_is_over(&conn->request) && !conn->request.eof)
+        ost_conn_end_input(conn);
+}
 
 /* Offer what is kept, and tell of the end of file, if that is due. */
 void ost_conn_offer_kept(struct ost_conn *conn);

@@ -51,17 +51,17 @@ static ssize_t send_now(struct ost_conn *c, const void *data, size_t n)
 
 static int queue(struct ost_conn *c, const char *data, size_t n)
 {
-    struct ost_owner *owner = c->request.owner;
+    const struct ost_terms *terms = ost_conn_terms(c);
     int error;
 
-    if (ost_output_length(c->out) + n > owner->options.max_output) {
+    if (ost_output_length(c->out) + n > terms->max_output) {
         ost_conn_fail(c, OSTLER_CLOSE_OUTPUT_LIMIT, -ENOBUFS);
         return -ENOBUFS;
     }
-    error = ost_output_append(&c->out, owner->reactor, data, n);
+    error = ost_output_append(&c->out, ost_conn_reactor(c), data, n);
     if (error < 0)
         ost_conn_fail(c, OSTLER_CLOSE_ERROR, error);
-    else if (ost_output_length(c->out) > ost_conn_high(c))
+    else if (ost_output_length(c->out) > terms->high)
         c->full = true;
     return error;
 }
@@ -139,12 +139,12 @@ int ostler_conn_set_marks(struct ostler_conn *conn, size_t low, size_t high)
 
     if (error < 0)
         return error;
-    if (low > high || high > c->request.owner->options.max_output)
+    if (low > high || high > ost_conn_terms(c)->max_output)
         return -EINVAL;
     if (!ost_conn_own(c))
         return -ENOMEM;
-    c->own->low = low;
-    c->own->high = high;
+    c->own->terms.low = low;
+    c->own->terms.high = high;
     c->full = c->full || ost_output_length(c->out) > high;
     ost_conn_touch(c);
     return 0;
@@ -188,7 +188,7 @@ int ostler_conn_set_timeout(struct ostler_conn *conn, long ms)
     if (!ost_conn_own(c))
         return -ENOMEM;
     progress = ost_conn_progress(c);
-    c->own->timeout_ms = ms;
+    c->own->terms.patience = ost_conn_patience(ms);
     if (progress > 0)
         ost_conn_watch_silence(c, progress);
     return 0;

@@ -9,19 +9,22 @@
  *
  *   the kernel    95 %: a recv(2), a send(2) with all of TCP and the wake-up of the other side, and a
  *                 64th of an epoll_wait(2). The same calls as those of a loop on raw epoll.
- *   the C library, 100 of 716 instructions. Its calls cost 110 more, and the kernel's a reference to the
+ *   the C library, 100 of 653 instructions. Its calls cost 110 more, and the kernel's a reference to the
  *                 descriptor each, in a process with a second thread; so the daemon has none (daemon/stopper.c).
  *   libevent      240 instructions: from the descriptor to its event, into the list of what is
  *                 ready, and out of it. A program that uses libevent by hand pays them, too.
- *   this file     and what it calls, some 370: receive, count, call on_data, gather, send, and look
+ *   this file     and what it calls, some 310: receive, count, call on_data, gather, send, and look
  *                 what else is due. Reading the clock for who has held the loop is 60 of them.
  *
- * With many connections it is not instructions but memory: what a request touches of a connection is
- * one piece (struct ost_conn) that begins with libevent's event. What most do without is elsewhere
- * (struct ost_conn_own), so that 10,000 take 4 MB.
+ * Instructions are not all of it. Each system call leaves the processor with little of ours in its first
+ * cache, and with none of our returns foreseen. So what a request touches stands together: of a connection
+ * one piece (struct ost_conn, from timer.due on), of its server the begin of struct ost_owner, of the
+ * reactor the begin of struct ostler_reactor; and what sends is inline. What most connections do without is
+ * elsewhere (struct ost_conn_own), so that 10,000 take 4 MB.
  *
  * What was tried, and made no difference that could be measured: optimisation across files, -O3, calls
- * without the procedure linkage table, prefetching the next connection. What would be left to
+ * without the procedure linkage table, prefetching the next connection, code for failures in a section of
+ * its own, reading what is needed after a system call before it. What would be left to
  * take are libevent's list and the time of each callback: the one is the loop that all share, and the
  * other tells who held it. */
 #include <errno.h>
@@ -37,7 +40,7 @@ enum { READ_SIZE = 16384 }; /* beside what is kept */
 /* Call on_data while it uses bytes; return how many it used. */
 static size_t offer(struct ost_conn *c, const char *data, size_t n)
 {
-    const struct ostler_conn_handler *handler = ost_conn_handler(c);
+    const struct ostler_conn_handler *handler = ost_conn_terms(c)->handler;
     struct ost_hold hold;
     size_t used = 0;
 
@@ -146,10 +149,8 @@ static void input_ended(struct ost_conn *c)
     ost_conn_touch(c);
 }
 
-void ost_conn_check_input(struct ost_conn *c)
+void ost_conn_end_input(struct ost_conn *c)
 {
-    if (c->request.eof || !ost_request_input_is_over(&c->request))
-        return;
     c->request.eof = true;
     input_ended(c);
 }
@@ -213,10 +214,10 @@ static void tell_eof(struct ost_conn *c)
 
     forget_kept(c);
     c->eof_told = true;
-    if (!ost_conn_handler(c)->on_eof)
+    if (!ost_conn_terms(c)->handler->on_eof)
         ost_conn_finish(c, OSTLER_CLOSE_PEER, 0);
     else
-        error = ost_conn_call(c, ost_conn_handler(c)->on_eof, "on_eof");
+        error = ost_conn_call(c, ost_conn_terms(c)->handler->on_eof, "on_eof");
     if (error < 0)
         ost_conn_handler_failed(c, error);
 }
@@ -239,19 +240,21 @@ static void drained(struct ost_conn *c)
 {
     int error = 0;
 
-    if (!c->full || ost_output_length(c->out) > ost_conn_low(c))
+    if (!c->full || ost_output_length(c->out) > ost_conn_terms(c)->low)
         return;
     c->full = false;
     c->offer = true;
-    if (ost_conn_handler(c)->on_drain && !c->closing)
-        error = ost_conn_call(c, ost_conn_handler(c)->on_drain, "on_drain");
+    if (ost_conn_terms(c)->handler->on_drain && !c->closing)
+        error = ost_conn_call(c, ost_conn_terms(c)->handler->on_drain, "on_drain");
     if (error < 0)
         ost_conn_handler_failed(c, error);
     if (c->out)
         c->blocked = true; /* not again before the others had a turn */
 }
 
-void ost_conn_send(struct ost_conn *c)
+/* Send what waits, unless the kernel was full. Inline: after a system call the processor does not foresee
+ * where a function that was entered before it returns to. */
+static inline __attribute__((always_inline)) void send_gathered(struct ost_conn *c)
 {
     struct ostler_request *r = &c->request;
     ssize_t n;
@@ -268,7 +271,13 @@ void ost_conn_send(struct ost_conn *c)
         ost_conn_moved(c);
         ost_output_consume(&c->out, ost_conn_reactor(c), (size_t)n);
     }
-    c->blocked = c->out != NULL;
+    if (c->out)
+        c->blocked = true;
+}
+
+void ost_conn_send(struct ost_conn *c)
+{
+    send_gathered(c);
 }
 
 void ost_conn_flush(struct ost_conn *c)
@@ -299,8 +308,8 @@ static void read_ready(struct ost_conn *c)
 static void settle(struct ost_conn *c)
 {
     c->pushed = 0;
-    if (c->out && c->unusual == 0)
-        ost_conn_send(c);
+    if (c->unusual == 0)
+        send_gathered(c);
     if (c->unusual != 0 || c->request.watch.armed != OST_READ)
         ost_conn_settle(c);
 }

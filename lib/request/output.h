@@ -5,6 +5,7 @@
 #define OST_REQUEST_OUTPUT_H
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "reactor/reactor.h"
@@ -23,25 +24,47 @@ static inline size_t ost_output_length(const struct ost_output *out)
     return out ? out->count - out->used : 0;
 }
 
+/* Make *out with room for n bytes; give it room for n more. 0 or -ENOMEM. */
+int ost_output_make(struct ost_output **out, size_t n);
+int ost_output_grow(struct ost_output **out, size_t n);
+
 /* Have room for n more bytes in *out, made or grown as needed. 0 or -ENOMEM. */
-int ost_output_reserve(struct ost_output **out, struct ostler_reactor *reactor, size_t n);
+static inline int ost_output_reserve(struct ost_output **out, struct ostler_reactor *reactor, size_t n)
+{
+    if (*out)
+        return (*out)->count + n <= (*out)->size ? 0 : ost_output_grow(out, n);
+    if (!reactor->spare || n > OST_GATHER)
+        return ost_output_make(out, n);
+    *out = reactor->spare;
+    reactor->spare = NULL;
+    return 0;
+}
 
 /* Append n bytes. 0 or -ENOMEM. */
 static inline int ost_output_append(struct ost_output **out, struct ostler_reactor *reactor, const void *data, size_t n)
 {
-    if (!*out || (*out)->count + n > (*out)->size) {
-        int error = ost_output_reserve(out, reactor, n);
+    int error = ost_output_reserve(out, reactor, n);
 
-        if (error < 0)
-            return error;
-    }
+    if (error < 0)
+        return error;
     memcpy((*out)->data + (*out)->count, data, n);
     (*out)->count += n;
     return 0;
 }
 
 /* Drop everything. */
-void ost_output_clear(struct ost_output **out, struct ostler_reactor *reactor);
+static inline void ost_output_clear(struct ost_output **out, struct ostler_reactor *reactor)
+{
+    struct ost_output *old = *out;
+
+    *out = NULL;
+    if (!old || old->size != OST_GATHER || reactor->spare) {
+        free(old);
+        return;
+    }
+    old->used = old->count = 0;
+    reactor->spare = old;
+}
 
 /* n bytes have been sent; the buffer goes when none is left. */
 static inline void ost_output_consume(struct ost_output **out, struct ostler_reactor *reactor, size_t n)

@@ -23,16 +23,25 @@
 /* How long input is discarded, at most, after the end. */
 enum { OST_LINGER_MS = 2000 };
 
-/* What the requests of one server share: the server's side that faces them. */
+/* What an evented connection goes by: the server's options say it, and those that differ have their own. */
+struct ost_terms {
+    const struct ostler_conn_handler *handler;
+    uint64_t patience;           /* how long it may be silent, in ms */
+    size_t max_output, high, low; /* unsent output, and its marks */
+};
+
+/* What the requests of one server share: the server's side that faces them. It begins with what each
+ * message looks at. */
 struct ost_owner {
+    struct ostler_reactor *reactor;
+    struct ost_terms terms; /* .conn */
+    uint64_t stall_ms;      /* options.stall_warn_ms, or OST_NEVER */
     struct ostler_server *server;
     struct ostler_server_class classes[OST_KINDS]; /* by the kind of a request's address; no slot is NULL */
     struct ostler_server_options options; /* no default is left to fill in */
-    struct ostler_reactor *reactor;
     struct ost_list requests; /* the oldest first */
     struct ost_list *listed;  /* among them: where a listing goes on; see server/requests.c */
     atomic_bool stopping;
-    uint64_t stall_ms; /* options.stall_warn_ms, or OST_NEVER */
     struct ost_throttle stalls;
     atomic_ullong dropped; /* datagrams that got no place, replies that could not be sent … (any thread) */
     void (*ended)(struct ost_owner *owner); /* a counted request gave its place back */
@@ -43,6 +52,9 @@ struct ost_owner {
     void (*cancel)(struct ost_owner *owner, struct ostler_request *request); /* end it, and no other */
 };
 
+/* The terms that options say, which have no default left to fill in. */
+struct ost_terms ost_conn_terms_of(const struct ostler_server_options *options);
+
 /* struct ostler_server, which this layer does not see, begins with its owner. */
 static inline struct ost_owner *ost_owner_of(struct ostler_server *server)
 {
@@ -50,7 +62,7 @@ static inline struct ost_owner *ost_owner_of(struct ostler_server *server)
 }
 
 /* There may be very many of these, and each message touches one: so it is small, and what a message
- * touches stands together, from watch on, and goes on in struct ost_conn or struct ost_stream. What
+ * touches stands together, from timer.due on, and goes on in struct ost_conn or struct ost_stream. What
  * comes before is for its beginning, its end, and being looked at. */
 struct ostler_request {
     struct ost_list node; /* in owner->requests */
@@ -65,11 +77,11 @@ struct ostler_request {
         int input_left;   /* once stopping: bytes that may still be read (handler's thread) */
         int discarded;    /* once discarding: input bytes thrown away */
     };
-    struct ost_watch watch;
+    struct ost_job job;           /* whatever comes next for this request */
     struct ost_timer timer;
+    struct ost_watch watch;
     struct ost_owner *owner;
     _Atomic uint64_t bytes_in, bytes_out; /* added to by the handler's thread alone */
-    struct ost_job job;           /* whatever comes next for this request */
     uint32_t peer_at;             /* where the peer's address is, behind it; 0: see ost_request_peer() */
     atomic_bool stopping;         /* its input ends with what has arrived */
     atomic_bool cancelled;        /* SHUT_RDWR was done: nothing works any more */

@@ -336,6 +336,7 @@ static int init(struct ostler_server *s, const struct ostler_server_options *opt
     s->owner.ended = on_ended;
     s->owner.freed = on_freed;
     s->owner.options = *options;
+    s->owner.terms = ost_conn_terms_of(options);
     s->owner.stall_ms = ost_clock_after(0, options->stall_warn_ms);
     s->owner.parked = ost_server_on_parked;
     s->owner.ready = ost_server_on_ready;
