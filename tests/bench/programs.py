@@ -99,7 +99,14 @@ class Server:
         return total
 
     def cpu(self):
-        return self._sum(process_cpu)
+        """Once it stands still: a child that has answered still has to end, and to be waited for."""
+        deadline = time.monotonic() + PATIENCE
+        before, now = None, self._sum(process_cpu)
+        while now != before:
+            if time.monotonic() > deadline:
+                raise Failure(f"{self.name} does not come to rest")
+            before, now = now, self._sum(process_cpu)
+        return now
 
     def memory(self):
         """Bytes of its own: the anonymous part of PSS. Of code and libraries, what counts as a process's share

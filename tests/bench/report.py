@@ -22,10 +22,9 @@ def processor():
     return found[1] if found else platform.machine()
 
 
-def machine(chosen):
-    rounds = "" if chosen.quick else f"; {chosen.rounds} rounds of {chosen.seconds:g} s"
+def machine():
     print(f"\n{processor()}, {os.cpu_count()} cores, Linux {platform.release()}, {' '.join(platform.libc_ver())}; "
-          f"server on core {SERVER_CORE}, load on core {LOAD_CORE}{rounds}")
+          f"server on core {SERVER_CORE}, load on core {LOAD_CORE}")
 
 
 def missing(names):
@@ -51,7 +50,8 @@ def scenario(results):
         row(entry, f"{median['rate']:,.0f}{mark}", ratio["rate"], f"{median['cost'] * 1e6:.2f} µs", ratio["cost"],
             f"{median['busy']:.0%}, {median['load_busy']:.0%}", str(lost))
     difference, field = results.control()
-    print(f"\nThe same program twice: {difference:.1%} apart ({field}). Others took {results.others():.0%} of the two "
+    print(f"\n{results.rounds()} rounds of {results.seconds:g} s. "
+          f"The same program twice: {difference:.1%} apart ({field}). Others took {results.others():.0%} of the two "
           "cores. † The load generator's core was the busier one: the server could have answered more.", flush=True)
 
 
