@@ -35,7 +35,7 @@
  * of a child: relay, stream, reactor and kinds are written to, and its code is not on one page. And the
  * daemon's worker has 45 mappings where the peer has 24: each costs 0.9 µs to copy and to take down, 1.7 if it
  * was written to. Linked with archives of libevent and libconfig instead of the shared libraries the worker
- * reached 0.77 of the peer's rate instead of 0.70, and 0.87 if the C library was one, too: that stays the choice of who
+ * was faster by a tenth, and by a quarter if the C library was one, too: that stays the choice of who
  * builds a program, as such a one gets no security updates of libraries. Smaller rows, and a child's
  * code on neighbouring pages, made less difference than the machine's noise. */
 #include <ostler/sys/mixin.h>

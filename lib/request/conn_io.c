@@ -5,7 +5,7 @@
  * and no watch is set anew: progress is one word written down (ost_conn_moved()),
  * and what to watch for has not changed.
  *
- * Where the time goes: 64 bytes echoed over loopback, 64 connections, 5 to 6 µs of CPU a request.
+ * Where the time goes: 64 bytes echoed over loopback, 64 connections, some 6 µs of CPU a request.
  *
  *   the kernel    95 %: a recv(2), a send(2) with all of TCP and the wake-up of the other side, and a
  *                 64th of an epoll_wait(2). The same calls as those of a loop on raw epoll.
