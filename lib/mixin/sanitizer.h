@@ -72,11 +72,26 @@ static inline void ost_sanitizer_wipe(void *bottom, size_t size)
 
 #elif defined(OST_TSAN)
 
+#include <pthread.h>
+#include <signal.h>
+
 #include <sanitizer/tsan_interface.h>
 
 struct ost_sanitizer {
     void *fiber, *outer;
 };
+
+/* It puts a signal off until the fiber that ran then makes the next call it knows; and one that has left
+ * may never make one. So none comes in between. */
+static inline void ost_sanitizer_switch(void *fiber)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    __tsan_switch_to_fiber(fiber, 0);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
 
 static inline void ost_sanitizer_open(struct ost_sanitizer *s, const void *bottom, size_t size)
 {
@@ -93,7 +108,7 @@ static inline void ost_sanitizer_close(struct ost_sanitizer *s)
 static inline void ost_sanitizer_enter(struct ost_sanitizer *s)
 {
     s->outer = __tsan_get_current_fiber();
-    __tsan_switch_to_fiber(s->fiber, 0);
+    ost_sanitizer_switch(s->fiber);
 }
 
 static inline void ost_sanitizer_entered(struct ost_sanitizer *s)
@@ -103,7 +118,7 @@ static inline void ost_sanitizer_entered(struct ost_sanitizer *s)
 
 static inline void ost_sanitizer_leave(struct ost_sanitizer *s)
 {
-    __tsan_switch_to_fiber(s->outer, 0);
+    ost_sanitizer_switch(s->outer);
 }
 
 static inline void ost_sanitizer_left(struct ost_sanitizer *s)
