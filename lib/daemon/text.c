@@ -92,6 +92,14 @@ static int read_text(int fd, char *text, struct ost_report *report)
     return check_content(text, (size_t)n, report);
 }
 
+/* A configuration is kept as long as it runs, and most have a thousandth of what one may have. */
+static char *trim(char *text)
+{
+    char *exact = realloc(text, strlen(text) + 1);
+
+    return exact ? exact : text;
+}
+
 int ost_text_read(char **out, struct ost_report *report)
 {
     /* NONBLOCK: opening a pipe that nobody writes to must not wait. */
@@ -107,6 +115,6 @@ int ost_text_read(char **out, struct ost_report *report)
     if (error < 0)
         free(text);
     else
-        *out = text;
+        *out = trim(text);
     return error;
 }
