@@ -48,7 +48,7 @@ void ost_log_error(struct ostler_server *server, struct ostler_request *request,
     char peer[OSTLER_ADDRESS_TEXT] = "?", what[80], more[48] = "";
     unsigned suppressed = 0;
 
-    if (level == OSTLER_LOG_ERROR && !ost_throttle_admits(&server->errors, &suppressed))
+    if (level == OSTLER_LOG_ERROR && !ost_throttle_admits(server->errors, &suppressed))
         return;
     if (suppressed > 0)
         snprintf(more, sizeof(more), " (and %u more like it)", suppressed);

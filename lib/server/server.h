@@ -67,7 +67,7 @@ struct ostler_server {
     bool bound, active; /* see ostler_server_bind() */
     bool in_forever;  /* ostler_server_serve_forever() runs */
     struct ost_job stop_job;
-    struct ost_throttle errors;
+    struct ost_throttle *errors; /* shared with children */
     struct ost_timer list_timer; /* the next part of a listing */
     uint64_t list_begun;         /* when it began */
 };

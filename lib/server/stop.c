@@ -357,12 +357,9 @@ int ost_stop_init(struct ostler_server *s)
         return -ENOMEM; /* places in the reactor's heap, nothing that leaks */
     if (ost_requests_init(s) < 0)
         return -ENOMEM;
-    if (ost_throttle_init(&s->errors) < 0)
+    s->errors = ost_throttle_new_shared();
+    if (!s->errors)
         return -ENOMEM;
-    if (ost_throttle_init(&s->owner.stalls) < 0) {
-        ost_throttle_fini(&s->errors);
-        return -ENOMEM;
-    }
     s->stoppable.stop = on_stop;
     s->stoppable.abort = on_abort;
     s->hook.run = on_hook;
@@ -483,8 +480,7 @@ void ost_server_destroy(struct ostler_server *s)
     ost_timer_fini(&s->stop_timer, r);
     ost_timer_fini(&s->request_timer, r);
     ost_timer_fini(&s->actions_timer, r);
-    ost_throttle_fini(&s->errors);
-    ost_throttle_fini(&s->owner.stalls);
+    ost_throttle_free_shared(s->errors);
     pthread_cond_destroy(&s->left);
     pthread_mutex_destroy(&s->lock);
     ostler_reactor_free(s->own_reactor);
