@@ -7,6 +7,10 @@
  * others. How many with threads are open; below 0: how many with children. */
 static atomic_int open_kinds;
 
+/* How many of our forks there were between the program and this process. It stands beside open_kinds, so that
+ * a child writes to one page for both. */
+static unsigned generation;
+
 int ost_kinds_enter(enum ost_kinds kind)
 {
     int count = atomic_load(&open_kinds);
@@ -26,4 +30,10 @@ void ost_kinds_leave(enum ost_kinds kind)
 void ost_kinds_reset(void)
 {
     atomic_store(&open_kinds, 0);
+    generation++;
+}
+
+unsigned ost_generation(void)
+{
+    return generation;
 }

@@ -13,4 +13,7 @@ void ost_kinds_leave(enum ost_kinds kind);
 /* In a new child, which has one thread and no children: nothing is open in it. */
 void ost_kinds_reset(void);
 
+/* What is not of this generation is a parent's, or an older one's. */
+unsigned ost_generation(void);
+
 #endif

@@ -54,7 +54,7 @@ noreturn void ost_child_run(struct ost_stream *s, const struct ost_legacy *legac
 
     ost_closing_close(&legacy->closing, r->watch.fd);
     ost_kinds_reset();
-    ost_reactor_disown(owner->reactor);
+    ost_reactor_leave();
     if (legacy->catches)
         reset_signals(legacy, mask);
     result = ost_request_perform(s);

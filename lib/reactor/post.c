@@ -70,7 +70,7 @@ void ost_post_close(struct ostler_reactor *r)
 {
     struct ost_list *node;
 
-    if (r->wake_fd < 0)
+    if (r->wake_fd < 0 || ost_reactor_is_disowned(r))
         return;
     if (r->wake)
         event_free(r->wake);

@@ -18,6 +18,7 @@
 #include <ostler/sys/libevent.h>
 
 #include "base/closing.h"
+#include "base/kinds.h"
 #include "reactor/alternate.h"
 
 enum {
@@ -66,6 +67,7 @@ static void init(struct ostler_reactor *r, const struct ostler_log *log)
 {
     r->log = log;
     r->wake_fd = -1;
+    r->generation = ost_generation();
     atomic_init(&r->thread, (unsigned long)pthread_self());
     atomic_init(&r->stop_asked, OST_RUN);
     ost_list_init(&r->stoppables);
@@ -136,7 +138,8 @@ void ostler_reactor_free(struct ostler_reactor *r)
 
 bool ostler_reactor_is_current(const struct ostler_reactor *r)
 {
-    return r && atomic_load_explicit(&r->thread, memory_order_relaxed) == (unsigned long)pthread_self();
+    return r && atomic_load_explicit(&r->thread, memory_order_relaxed) == (unsigned long)pthread_self() &&
+           !ost_reactor_is_disowned(r);
 }
 
 const struct ostler_log *ostler_reactor_log(const struct ostler_reactor *r)
@@ -202,16 +205,9 @@ void ost_reactor_name_descriptors(struct ostler_reactor *r, struct ost_closing *
     ost_closing_add(closing, r->wake_fd);
 }
 
-void ost_reactor_disown(struct ostler_reactor *r)
-{
-    r->wake_fd = -1;
-    atomic_store(&r->thread, 0); /* no thread's */
-    ost_running = NULL;
-}
-
 bool ost_reactor_is_disowned(const struct ostler_reactor *r)
 {
-    return r->wake_fd < 0;
+    return r->generation != ost_generation();
 }
 
 /* Call visit for each node of list, which may meanwhile remove any of them. */

@@ -90,7 +90,8 @@ struct ostler_reactor {
     struct ost_list lingering;  /* jobs of requests that only wait to be closed, oldest first */
     size_t lingering_count;
 
-    int wake_fd; /* eventfd; -1 in a child, whose reactor this is not */
+    unsigned generation; /* of the process whose it is, see base/kinds.h */
+    int wake_fd;         /* eventfd */
     struct event *wake;
     pthread_mutex_t posted_lock;
     struct ost_list posted; /* struct ost_job, under posted_lock */
@@ -170,10 +171,16 @@ void ost_reactor_withdraw(struct ostler_reactor *reactor, struct ost_job *job);
 int ost_reactor_post_release(struct ostler_reactor *reactor, void (*function)(void *), void *arg,
                              void (*release)(void *));
 
-/* Before a fork: add all descriptors that a child must not keep. In a child process, which
- * has one thread and has closed them: the reactor is the parent's. */
+/* Before a fork: add all descriptors that a child must not keep. */
 void ost_reactor_name_descriptors(struct ostler_reactor *reactor, struct ost_closing *closing);
-void ost_reactor_disown(struct ostler_reactor *reactor);
+
+/* In a child process, which has one thread and has closed them: it runs none. */
+static inline void ost_reactor_leave(void)
+{
+    ost_running = NULL;
+}
+
+/* Is it a parent's, or an older one's? */
 bool ost_reactor_is_disowned(const struct ostler_reactor *reactor);
 
 /* End the wait of the current or the next turn. Thread: any. */

@@ -10,6 +10,7 @@ import sys
 root = pathlib.Path(__file__).resolve().parents[2]
 MUTABLE = {
     "open_kinds": "fork(2) copies the whole process: threading and forking servers exclude each other in it",
+    "generation": "a child process is told by it which reactors are its parent's, with one write for all of them",
     "lookups": "threads that resolve names are counted and limited in a process: who asks need not have a reactor",
     "fiber_homes": "a debugger finds all fibers of a process by it; nothing else reads it",
     "overflow": "SIGSEGV has one disposition in a process: all fibers' stacks are watched by one handler",
