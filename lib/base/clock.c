@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#include "base/hot.h"
+
 static uint64_t read_clock(clockid_t clock)
 {
     struct timespec t;
@@ -18,12 +20,12 @@ uint64_t ost_clock_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-uint64_t ost_clock_ms(void)
+OST_HOT uint64_t ost_clock_ms(void)
 {
     return read_clock(CLOCK_MONOTONIC);
 }
 
-uint64_t ost_clock_coarse_ms(void)
+OST_HOT uint64_t ost_clock_coarse_ms(void)
 {
     return read_clock(CLOCK_MONOTONIC_COARSE);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hot.h"
+
 enum { BITS = 64 };
 
 void ost_closing_clear(struct ost_closing *c)
@@ -73,7 +75,7 @@ static int find(const struct ost_closing *c, int fd, bool in)
     return end;
 }
 
-void ost_closing_close(const struct ost_closing *c, int keep)
+OST_HOT void ost_closing_close(const struct ost_closing *c, int keep)
 {
     int end = (int)c->count * BITS, first = find(c, 0, true), next;
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "base/hot.h"
+
 /* This is the process's: fork(2) copies all of it, so what one server does concerns all
  * others. How many with threads are open; below 0: how many with children. */
 static atomic_int open_kinds;
@@ -27,7 +29,7 @@ void ost_kinds_leave(enum ost_kinds kind)
     atomic_fetch_sub(&open_kinds, (int)kind);
 }
 
-void ost_kinds_reset(void)
+OST_HOT void ost_kinds_reset(void)
 {
     atomic_store(&open_kinds, 0);
     generation++;

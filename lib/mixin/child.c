@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "base/hot.h"
 #include "base/kinds.h"
 #include "request/relay.h"
 #include "request/run.h"
@@ -46,7 +47,7 @@ static void reset_signals(const struct ost_legacy *legacy, const sigset_t *mask)
     pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 
-noreturn void ost_child_run(struct ost_stream *s, const struct ost_legacy *legacy, const sigset_t *mask)
+OST_HOT noreturn void ost_child_run(struct ost_stream *s, const struct ost_legacy *legacy, const sigset_t *mask)
 {
     struct ostler_request *r = &s->request;
     struct ost_owner *owner = r->owner;

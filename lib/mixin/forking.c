@@ -28,16 +28,17 @@
  *     calls, and which descriptors are to be closed, by runs. Nothing is blocked if nothing is caught.
  *   - Relays are made once and shown to their child (relay.c); a place for a pidfd is kept once.
  *   - The worker of a daemon has one thread (stopper.c).
+ *   - What each child runs stands together in memory (hot.h), and of what is the process's one page is written to.
  *
- * That leaves 20 calls, and those 62 for each row, and 22 faults, where the peer has 13 and 12. What is more: showing
+ * That leaves 20 calls, and those 62 for each row, and 20 faults, where the peer has 13 and 12. What is more: showing
  * and hiding a relay, a pidfd that is made, watched, waited for and closed, 130 descriptors of
- * 64 connections that are inherited and closed, as the reactor owns connections; and 7 faults
- * of a child: relay, stream, reactor and kinds are written to, and its code is not on one page. And the
- * daemon's worker has 45 mappings where the peer has 24: each costs 0.9 µs to copy and to take down, 1.7 if it
- * was written to. Linked with archives of libevent and libconfig instead of the shared libraries the worker
- * was faster by a tenth, and by a quarter if the C library was one, too: that stays the choice of who
- * builds a program, as such a one gets no security updates of libraries. Smaller rows, and a child's
- * code on neighbouring pages, made less difference than the machine's noise. */
+ * 64 connections that are inherited and closed, as the reactor owns connections; and faults
+ * of a child: relay, stream and kinds are written to, and the clock is read. And the
+ * daemon's worker has 37 mappings, and those of its relays, where the peer has 24: each costs 0.9 µs to copy and to
+ * take down, 1.7 if it was written to. Linked with archives of libevent and libconfig instead of the shared libraries
+ * the worker was faster by a tenth, and by a quarter if the C library was one, too: that stays the choice of who
+ * builds a program, as such a one gets no security updates of libraries. Smaller rows, no table of procedure
+ * linkage, and code and constants in one segment made less difference than the machine's noise. */
 #include <ostler/sys/mixin.h>
 
 #include <errno.h>
@@ -53,6 +54,7 @@
 #include <unistd.h>
 
 #include "base/closing.h"
+#include "base/hot.h"
 #include "base/kinds.h"
 #include "mixin/child.h"
 #include "reactor/timer.h"
@@ -403,7 +405,7 @@ static int take_stock(struct forking *f)
 }
 
 /* Fork a child for each of n births. */
-static void fork_all(struct forking *f, struct birth *births, size_t n)
+OST_HOT static void fork_all(struct forking *f, struct birth *births, size_t n)
 {
     int error = take_stock(f);
 

@@ -11,6 +11,8 @@
 
 #include <ostler/reactor.h>
 
+#include "base/hot.h"
+
 static int set_int(int fd, int level, int name, int value)
 {
     return ost_socket_set_option(fd, level, name, &value, sizeof(value));
@@ -191,7 +193,7 @@ int ost_socket_get_option(int fd, int level, int name, void *value, socklen_t *s
     return getsockopt(fd, level, name, value, size) < 0 ? -errno : 0;
 }
 
-int ost_socket_shutdown(int fd, int how)
+OST_HOT int ost_socket_shutdown(int fd, int how)
 {
     return shutdown(fd, how) < 0 ? -errno : 0;
 }
@@ -316,7 +318,7 @@ int ost_socket_set_nodelay(int fd)
     return set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
-int ost_socket_set_receive_timeout(int fd, long ms)
+OST_HOT int ost_socket_set_receive_timeout(int fd, long ms)
 {
     struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 
+#include "base/hot.h"
+
 /* The same bits, one further to the right. */
 _Static_assert(EV_READ == OST_READ << 1 && EV_WRITE == OST_WRITE << 1, "see on_event() and rearm()");
 
-static void on_event(evutil_socket_t fd, short what, void *arg)
+OST_HOT static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct ost_watch *w = arg;
 

@@ -19,6 +19,7 @@
  * leaves the socket as it is, for shutdown(2) does not, and signals are the program's. */
 #include <errno.h>
 
+#include "base/hot.h"
 #include "net/socket.h"
 #include "request/stream.h"
 
@@ -106,7 +107,7 @@ static ssize_t receive_blocking(struct ost_stream *s, void *buffer, size_t n)
     return got;
 }
 
-static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
+OST_HOT static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
 {
     ssize_t got = ost_stream_check(s);
 
@@ -125,7 +126,7 @@ static int after_send(struct ost_stream *s, ssize_t sent)
     return give_others_a_turn(s);
 }
 
-static int send_all(struct ost_stream *s, const void *data, size_t n)
+OST_HOT static int send_all(struct ost_stream *s, const void *data, size_t n)
 {
     const char *rest = data;
     int error = ost_stream_check(s);
@@ -147,7 +148,7 @@ static int half_close(struct ost_stream *s)
     return shutdown(s->request.watch.fd, SHUT_WR) < 0 ? -errno : 0;
 }
 
-static void finish(struct ost_stream *s)
+OST_HOT static void finish(struct ost_stream *s)
 {
     ostler_stream_flush(&s->base); /* the peer's going is nobody's fault by now */
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "base/hot.h"
 #include "request/conn.h"
 
 static struct ost_conn *inside(const struct ostler_conn *conn)
@@ -73,7 +74,7 @@ static bool is_to_leave(const struct ost_conn *c, size_t n)
            !c->blocked && !c->connecting;
 }
 
-int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n)
+OST_HOT int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n)
 {
     struct ost_conn *c = inside(conn);
     const char *rest = data;

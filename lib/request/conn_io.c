@@ -9,11 +9,11 @@
  *
  *   the kernel    95 %: a recv(2), a send(2) with all of TCP and the wake-up of the other side, and a
  *                 64th of an epoll_wait(2). The same calls as those of a loop on raw epoll.
- *   the C library, 100 of 653 instructions. Its calls cost 110 more, and the kernel's a reference to the
+ *   the C library, 100 of 644 instructions. Its calls cost 110 more, and the kernel's a reference to the
  *                 descriptor each, in a process with a second thread; so the daemon has none (daemon/stopper.c).
  *   libevent      240 instructions: from the descriptor to its event, into the list of what is
  *                 ready, and out of it. A program that uses libevent by hand pays them, too.
- *   this file     and what it calls, some 310: receive, count, call on_data, gather, send, and look
+ *   this file     and what it calls, some 300: receive, count, call on_data, gather, send, and look
  *                 what else is due. Reading the clock for who has held the loop is 60 of them.
  *
  * Instructions are not all of it. Each system call leaves the processor with little of ours in its first
@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hot.h"
 #include "net/socket.h"
 #include "request/conn.h"
 #include "request/stall.h"
@@ -38,7 +39,7 @@
 enum { READ_SIZE = 16384 }; /* beside what is kept */
 
 /* Call on_data while it uses bytes; return how many it used. */
-static size_t offer(struct ost_conn *c, const char *data, size_t n)
+OST_HOT static size_t offer(struct ost_conn *c, const char *data, size_t n)
 {
     const struct ostler_conn_handler *handler = ost_conn_terms(c)->handler;
     struct ost_hold hold;
@@ -275,7 +276,7 @@ static inline __attribute__((always_inline)) void send_gathered(struct ost_conn 
         c->blocked = true;
 }
 
-void ost_conn_send(struct ost_conn *c)
+OST_HOT void ost_conn_send(struct ost_conn *c)
 {
     send_gathered(c);
 }
@@ -314,7 +315,7 @@ static void settle(struct ost_conn *c)
         ost_conn_settle(c);
 }
 
-void ost_conn_ready(struct ost_watch *watch, unsigned what)
+OST_HOT void ost_conn_ready(struct ost_watch *watch, unsigned what)
 {
     struct ost_conn *c = OST_CONTAINER(watch, struct ost_conn, request.watch);
     struct ostler_reactor *reactor = ost_conn_reactor(c);

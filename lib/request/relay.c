@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/hot.h"
 #include "request/run.h"
 #include "request/stream.h"
 
@@ -175,7 +176,7 @@ void ost_relay_cancel(struct ost_relay *relay)
     atomic_store(&relay->shared->cancelled, true);
 }
 
-bool ost_relay_is_stopped(const struct ost_relay *relay, int *input_left)
+OST_HOT bool ost_relay_is_stopped(const struct ost_relay *relay, int *input_left)
 {
     const struct ost_shared *shared = relay->shared;
 
@@ -186,7 +187,7 @@ bool ost_relay_is_stopped(const struct ost_relay *relay, int *input_left)
     return true;
 }
 
-bool ost_relay_is_cancelled(const struct ost_relay *relay)
+OST_HOT bool ost_relay_is_cancelled(const struct ost_relay *relay)
 {
     return atomic_load(&relay->shared->cancelled) && is_own(relay); /* not before it listens (nudge.c) */
 }
@@ -210,7 +211,7 @@ static void show_place(struct ost_shared *shared, const char *place)
     atomic_store_explicit(&shared->place[n - cut], '\0', memory_order_relaxed);
 }
 
-void ost_relay_note(struct ost_relay *relay, const struct ost_stream *s)
+OST_HOT void ost_relay_note(struct ost_relay *relay, const struct ost_stream *s)
 {
     const char *place = atomic_load_explicit(&s->place, memory_order_relaxed);
     struct ost_shared *shared = relay->shared;
@@ -248,7 +249,7 @@ bool ost_relay_listens(const struct ost_relay *relay)
     return atomic_load(&relay->shared->listens);
 }
 
-bool ost_relay_end(struct ost_relay *relay)
+OST_HOT bool ost_relay_end(struct ost_relay *relay)
 {
     int running = RUNNING;
 
@@ -279,7 +280,7 @@ static struct report report_of(const struct ost_stream *s, int result)
     };
 }
 
-void ost_relay_report(struct ost_relay *relay, const struct ost_stream *s, int result)
+OST_HOT void ost_relay_report(struct ost_relay *relay, const struct ost_stream *s, int result)
 {
     struct ost_shared *shared = relay->shared;
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hot.h"
 #include "net/socket.h"
 #include "request/conn.h"
 #include "request/datagram.h"
@@ -62,7 +63,7 @@ bool ost_request_is_stopped(const struct ostler_request *r)
     return r->in_child && ost_relay_is_stopped(relay_of(r), NULL);
 }
 
-bool ost_request_is_cancelled_afar(const struct ostler_request *r)
+OST_HOT bool ost_request_is_cancelled_afar(const struct ostler_request *r)
 {
     return ost_relay_is_cancelled(relay_of(r));
 }
@@ -144,7 +145,7 @@ static inline __attribute__((always_inline)) ssize_t receive_by(struct ostler_re
     return got;
 }
 
-ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, int flags)
+OST_HOT ssize_t ost_request_receive(struct ostler_request *r, void *buffer, size_t n, int flags)
 {
     return receive_by(r, ost_socket_receive, buffer, n, flags);
 }
@@ -162,7 +163,7 @@ ssize_t ost_request_received_nothing(struct ostler_request *r, ssize_t got)
     return 0;
 }
 
-ssize_t ost_request_send(struct ostler_request *r, const void *data, size_t n, int flags)
+OST_HOT ssize_t ost_request_send(struct ostler_request *r, const void *data, size_t n, int flags)
 {
     return ost_request_sent(r, ost_socket_send(r->watch.fd, data, n, flags));
 }
@@ -205,7 +206,7 @@ void ost_request_cancel(struct ostler_request *r)
     }
 }
 
-void ost_request_blame(struct ostler_request *r, enum ostler_close_reason reason, int error)
+OST_HOT void ost_request_blame(struct ostler_request *r, enum ostler_close_reason reason, int error)
 {
     unsigned char none = OSTLER_CLOSE_NONE;
 
@@ -213,7 +214,7 @@ void ost_request_blame(struct ostler_request *r, enum ostler_close_reason reason
         r->error = ost_error16(error);
 }
 
-enum ostler_close_reason ost_request_reason(int error)
+OST_HOT enum ostler_close_reason ost_request_reason(int error)
 {
     switch (-error) {
     case 0:

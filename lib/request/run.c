@@ -4,6 +4,7 @@
 
 #include <ostler/sys/mixin.h>
 
+#include "base/hot.h"
 #include "request/stall.h"
 
 static void on_ended(struct ost_job *job)
@@ -33,7 +34,7 @@ void ost_request_report(struct ost_stream *s, int result)
 }
 
 /* Why the connection will be closed. */
-static void blame(struct ost_stream *s, int error)
+OST_HOT static void blame(struct ost_stream *s, int error)
 {
     struct ostler_request *r = &s->request;
     enum ostler_close_reason reason = ost_request_reason(error);
@@ -63,7 +64,7 @@ void ost_request_abandon(struct ost_stream *s, int error)
     ost_request_report(s, error);
 }
 
-int ost_request_perform(struct ost_stream *s)
+OST_HOT int ost_request_perform(struct ost_stream *s)
 {
     struct ostler_request *r = &s->request;
     int result;

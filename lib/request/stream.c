@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hot.h"
 #include "reactor/names.h"
 
 enum { TEXT_SIZE = 512, MOST_GATHERED = 1 << 30 /* as .output_buffer */ };
@@ -80,7 +81,7 @@ static int handle(struct ost_stream *s, const struct ostler_stream_handler *hand
     return OSTLER_PARK;
 }
 
-int ost_stream_run(struct ost_stream *s)
+OST_HOT int ost_stream_run(struct ost_stream *s)
 {
     const struct ostler_stream_handler *handler = s->request.owner->options.stream;
     int error, finished = 0;
@@ -118,7 +119,7 @@ static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
     return error < 0 ? error : s->channel->receive(s, buffer, n);
 }
 
-ssize_t ostler_stream_read(struct ostler_stream *stream, void *buffer, size_t size)
+OST_HOT ssize_t ostler_stream_read(struct ostler_stream *stream, void *buffer, size_t size)
 {
     struct ost_stream *s = inside(stream);
 
@@ -204,7 +205,7 @@ ssize_t ostler_stream_read_line(struct ostler_stream *stream, char *buffer, size
     return (ssize_t)n;
 }
 
-int ostler_stream_flush(struct ostler_stream *stream)
+OST_HOT int ostler_stream_flush(struct ostler_stream *stream)
 {
     return stream ? ost_stream_flush(inside(stream)) : -EINVAL;
 }
@@ -221,7 +222,7 @@ static int gather(struct ost_stream *s, const void *data, size_t size)
     return 0;
 }
 
-int ostler_stream_write(struct ostler_stream *stream, const void *data, size_t size)
+OST_HOT int ostler_stream_write(struct ostler_stream *stream, const void *data, size_t size)
 {
     struct ost_stream *s = inside(stream);
     int error = 0;

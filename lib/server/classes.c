@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/hot.h"
 #include "net/batch.h"
 #include "net/socket.h"
 #include "request/conn.h"
@@ -62,14 +63,14 @@ static int process_datagram(struct ostler_server *s, struct ostler_request *r)
     return s->mixin ? process_stream(s, r) : ost_datagram_run(r);
 }
 
-static int finish_request(struct ostler_server *s, struct ostler_request *r)
+OST_HOT static int finish_request(struct ostler_server *s, struct ostler_request *r)
 {
     (void)s;
     return ost_stream_run(OST_CONTAINER(r, struct ost_stream, request));
 }
 
 /* The descriptor of a datagram is the listener's: there is nothing to be done about it. */
-static void shutdown_request(struct ostler_server *s, struct ostler_request *r)
+OST_HOT static void shutdown_request(struct ostler_server *s, struct ostler_request *r)
 {
     (void)s;
     if (!r->datagram)
