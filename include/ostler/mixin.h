@@ -38,6 +38,10 @@ OSTLER_API extern const struct ostler_mixin ostler_forking;
  *  (10,000), each with stack_size bytes (256 KiB) of address space. The reactor drives
  *  all their waiting. Code that blocks or computes for long holds up everyone.
  *
+ *  What is the thread's is shared by all fibers: errno, thread-local variables, the locale. C++'s
+ *  exceptions are not: a fiber may wait in a catch block, or as its stack is unwound, if the C++
+ *  library is there since the program's start.
+ *
  *  Stacks that a peak of requests needed are unmapped within seconds after it, and what
  *  a deep call touched is given back while its fiber waits. 64 KiB below each stack are
  *  guarded (a function with larger local variables can leap over them, unless it is

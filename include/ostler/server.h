@@ -89,7 +89,8 @@ struct ostler_server_options {
     const struct ostler_stream_handler *stream;     /* either this, for all kinds of addresses */
     const struct ostler_conn_handler *conn;         /* or this, for those of connections, */
     const struct ostler_datagram_handler *datagram; /* and this, for those of datagrams */
-    const struct ostler_mixin *mixin; /* with .stream; NULL: inline */
+    const struct ostler_mixin *mixin; /* with .stream; NULL: inline, which is one handler at a time of
+                                         all inline servers of a reactor */
     void *user;                       /* ostler_server_user() */
     const struct ostler_log *log;     /* of a reactor of its own (else the reactor's is used) */
 

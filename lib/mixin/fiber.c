@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <ucontext.h>
 
+#include "mixin/exceptions.h"
 #include "mixin/sanitizer.h"
 #include "mixin/stack.h"
 
@@ -28,6 +29,7 @@ struct ost_fiber {
     void (*function)(void *arg);
     void *arg;
     bool done;
+    struct ost_exceptions exceptions; /* the fiber's while it is left, the resumer's while it runs */
     struct ost_sanitizer sanitizer;
 };
 
@@ -110,11 +112,13 @@ void ost_fiber_free(struct ost_fiber *f)
 
 void ost_fiber_resume(struct ost_fiber *f)
 {
+    ost_exceptions_swap(&f->exceptions);
     if (_setjmp(f->outside) == 0) {
         ost_sanitizer_enter(&f->sanitizer);
         _longjmp(f->inside, 1);
     }
     ost_sanitizer_left(&f->sanitizer);
+    ost_exceptions_swap(&f->exceptions);
 }
 
 void ost_fiber_begin(struct ost_fiber *f, void (*function)(void *arg), void *arg)
