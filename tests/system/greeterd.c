@@ -8,8 +8,12 @@
  *   late     straight-line: answers each line, after the seconds that it asks for
  *   ring     datagrams: answers with what ostler_daemon_owns_udp_port() says of a port
  *   half     the same straight-line, with a conn face that says "conn"
- *   whole    and with all three faces */
+ *   whole    and with all three faces
+ *
+ * With GREETERD_THREAD in the environment it has a second thread before it is a daemon, as
+ * a library may start one. */
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,11 +172,27 @@ static const struct ostler_service services[] = {
     { 0 },
 };
 
+static void *idle(void *arg)
+{
+    wait_for_ever();
+    return arg;
+}
+
+static int start_thread(void)
+{
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, idle, NULL);
+
+    return error == 0 ? pthread_detach(thread) : error;
+}
+
 /* Called as "wholed", it offers one service, and so takes addresses as arguments. */
 int main(int argc, char **argv)
 {
     const char *slash = strrchr(argv[0], '/');
     bool single = strcmp(slash ? slash + 1 : argv[0], "wholed") == 0;
 
+    if (getenv("GREETERD_THREAD") && start_thread() != 0)
+        return 1;
     return ostler_daemon_main(argc, argv, single ? single_service : services);
 }
