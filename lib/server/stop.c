@@ -109,6 +109,13 @@ static void tell_requests(struct ostler_server *s)
     ost_server_fill_places(s);
 }
 
+void ost_server_limit_stop(struct ostler_server *s)
+{
+    struct ostler_reactor *r = s->owner.reactor;
+
+    ost_timer_set(&s->stop_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.stop_timeout_ms));
+}
+
 void ost_server_begin_stop(struct ostler_server *s)
 {
     struct ostler_reactor *r = s->owner.reactor;
@@ -122,7 +129,7 @@ void ost_server_begin_stop(struct ostler_server *s)
     ost_balance_tell(s);
     if (ost_list_is_empty(&s->stoppable.node)) /* handle_request()'s threads: a run waits for them too */
         ost_list_append(&r->stoppables, &s->stoppable.node);
-    ost_timer_set(&s->stop_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.stop_timeout_ms));
+    ost_server_limit_stop(s);
     tell_requests(s);
     ost_server_check_running(s);
     if (s->abort_due)
