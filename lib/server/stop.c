@@ -242,9 +242,15 @@ void ost_server_limit_child(struct ostler_server *s, struct ostler_request *r)
     ost_timer_set(&r->timer, s->owner.reactor, ost_reactor_refresh(s->owner.reactor) + GRACE_MS);
 }
 
+static bool is_limited(const struct ostler_request *r)
+{
+    return r->timer.fire == on_cancel_timer && r->timer.due != OST_NEVER;
+}
+
 void ost_server_on_cancel(struct ost_owner *owner, struct ostler_request *r)
 {
-    ost_server_limit_child(owner->server, r);
+    if (!is_limited(r)) /* who cancels it again gives it no more time */
+        ost_server_limit_child(owner->server, r);
     ost_request_cancel(r); /* where there is no child, that may be its end */
 }
 
