@@ -5,6 +5,7 @@
  *   hold     evented: never returns to the reactor once a byte has come
  *   spin     straight-line: the same, without a system call, and with little of 16 KiB of stack left
  *   deaf     straight-line: does not notice that it is cut off
+ *   orphan   straight-line: leaves a process behind that nobody waits for
  *   late     straight-line: answers each line, after the seconds that it asks for
  *   ring     datagrams: answers with what ostler_daemon_owns_udp_port() says of a port
  *   half     the same straight-line, with a conn face that says "conn"
@@ -12,6 +13,7 @@
  *
  * With GREETERD_THREAD in the environment it has a second thread before it is a daemon, as
  * a library may start one. */
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -87,6 +89,11 @@ static int deaf_handle(struct ostler_stream *s)
     return r;
 }
 
+static int orphan_handle(struct ostler_stream *s)
+{
+    return system("true &") == 0 ? ostler_stream_write(s, "left\n", 5) : -ECHILD;
+}
+
 /* A line of the form "NUMBER WORD": the answer's second half comes NUMBER ms after the first. */
 static int answer_late(struct ostler_stream *s, const char *line)
 {
@@ -151,6 +158,7 @@ static const struct ostler_conn_handler conn = { .on_open = conn_on_open };
 static const struct ostler_conn_handler hold = { .on_data = hold_on_data };
 static const struct ostler_stream_handler spin = { .handle = spin_handle };
 static const struct ostler_stream_handler deaf = { .handle = deaf_handle };
+static const struct ostler_stream_handler orphan = { .handle = orphan_handle };
 
 #define WHOLE { .name = "whole", .stream = &ring_stream, .conn = &conn, .datagram = &ring }
 
@@ -165,6 +173,7 @@ static const struct ostler_service services[] = {
     { .name = "hold", .conn = &hold },
     { .name = "spin", .stream = &spin },
     { .name = "deaf", .stream = &deaf },
+    { .name = "orphan", .stream = &orphan },
     { .name = "late", .stream = &late },
     { .name = "ring", .datagram = &ring },
     { .name = "half", .stream = &ring_stream, .conn = &conn },
