@@ -593,6 +593,7 @@ class Failures(Case):
                                         "two": ostler.service("late", "threading")}, prefix=[linker])
         self.assertEqual(status, 1)
         self.assertRegex(log, r"error worker ended with status \d+ before it was ready")
+        self.assertIn("before it was ready", log.splitlines()[-1])  # there is no more to say
         self.assertNotIn("two: listening", log)
         self.assertEqual(list(path.parent.iterdir()), [])
 
