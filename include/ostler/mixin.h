@@ -18,8 +18,10 @@ OSTLER_API extern const struct ostler_mixin ostler_threading;
 
 /** A child process a request, at most max_requests (40) alive. A child has the connection
  *  (or the datagram) and the descriptors that the program itself has open, but none of the
- *  others that belong to this reactor; signals that the program catches have their default
- *  action in it, and the signal mask is that of the thread that forked. Its end, by
+ *  others that belong to this reactor, save three that libevent does not tell of (epoll's, and two for
+ *  signals: nothing is to be done with them); signals that the program catches have their default
+ *  action in it, and the signal mask is that of the thread that forked, also for a program that it
+ *  executes (under ostler_daemon_main() SIGTERM and others are blocked, see there). Its end, by
  *  _exit(2), is seen through a pidfd: other children of the program are never waited for,
  *  and SIGCHLD may be ignored. A child that dies of a signal fails its request alone
  *  (handle_error: -EOWNERDEAD); a handler that exits, by exit(3) or _exit(2), does so without

@@ -154,7 +154,8 @@ OSTLER_API int ostler_server_activate(struct ostler_server *server);
 /** Close it, as ostler_server_stop() does, and wait until every request has ended, however long
  *  that takes, at most timeout_ms (OSTLER_NEVER: no limit); nobody is cut off. Meanwhile the
  *  reactor runs. 0; -ETIMEDOUT: some still run, who are named in the log, and listed by
- *  ostler_server_requests(); it may then be closed again, aborted or freed. -EBUSY: the reactor
+ *  ostler_server_requests(); it may then be closed again, aborted or freed, and is a server that
+ *  stops: if the reactor runs, stop_timeout_ms later they are cut off. -EBUSY: the reactor
  *  runs already; -EPERM: in a child. */
 OSTLER_API int ostler_server_close(struct ostler_server *server, long timeout_ms);
 

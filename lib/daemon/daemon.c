@@ -296,7 +296,7 @@ int ost_daemon_run(const struct ost_conf *conf, const struct ost_flags *flags)
         error = bind_all(&d);
     if (error == 0)
         error = serve_bound(&d);
-    if (error < 0)
+    if (error < 0 && error != -ECHILD) /* of a worker's end all is said */
         ostler_log_write(&daemon_log, OSTLER_LOG_ERROR, "%s ends: %s", flags->program, ostler_strerror(error));
     free_all(&d);
     ost_crew_fini(&d.crew);

@@ -4,7 +4,9 @@
  * A worker is the leader of a process group, in which its children are. When it has
  * died, the others of the group are killed, while it is still a zombie: as long as it
  * is one its number can be no one else's. Orphans of the group that became our children,
- * since we are the system's first process or a subreaper, are reaped with it.
+ * since we are the system's first process or a subreaper, are reaped when they die, since we
+ * wait for whoever dies of the group. Others that became ours are not told from children of the program,
+ * and left to it.
  *
  * Orders come from handlers of signals (stopper.c), in the middle of whatever runs: they take
  * no locks. One who sends the worker a signal is counted while he does, and it is reaped
@@ -146,16 +148,25 @@ static void await_ready(struct ost_minder *m, struct life *life, int ready_fd)
     pthread_mutex_unlock(&m->lock);
 }
 
-/* Until it is dead, but not reaped. */
+/* 0 and its end, which is not reaped; or -errno. */
+static int await_end(idtype_t type, pid_t id, siginfo_t *end)
+{
+    while (waitid(type, (id_t)id, end, WEXITED | WNOWAIT) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
+
+/* Until it is dead, but not reaped; orphans are. */
 static void await_death(const struct ost_minder *m, struct life *life)
 {
-    int r;
+    pid_t pid = atomic_load(&m->pid);
+    siginfo_t end;
 
-    do
-        r = waitid(P_PID, (id_t)atomic_load(&m->pid), &life->end, WEXITED | WNOWAIT);
-    while (r < 0 && errno == EINTR);
-    if (r < 0)
-        life->end = (siginfo_t){ 0 };
+    while (await_end(P_PGID, pid, &end) == 0 && end.si_pid != pid)
+        waitid(P_PID, (id_t)end.si_pid, &end, WEXITED | WNOHANG);
+    if (await_end(P_PID, pid, &end) == 0)
+        life->end = end;
 }
 
 static void bury(struct ost_minder *m, const struct life *life)

@@ -13,7 +13,7 @@
  * help, but a process with two threads pays for both in each of its system calls: the C
  * library makes them cancellable, and the kernel counts who uses a descriptor. So all of the above
  * is done where a signal arrives, in the middle of whatever it interrupts: with atomics,
- * kill(2), write(2) and the reactor's eventfd, and never with a lock or memory.
+ * signals, write(2) and the reactor's eventfd, and never with a lock or memory.
  *
  *   SIGTERM, SIGINT ─> on_caught() ─> stop, abort; a timer (timer_create(2)) is set;
  *                                     AT_LOOP is raised ─> release, in the loop
@@ -23,13 +23,17 @@
  *
  * What the loop takes is blocked, and read from a descriptor (ostler_signal_new()). What is caught is
  * not blocked on the thread that runs the reactor. Those that the library starts block all
- * signals; one of the program's may take a signal as well as any other. What is interrupted goes on
+ * signals; one of the program's may take a signal as well as any other. If it is older than the
+ * daemon it does not block what is the loop's either, and the kernel would end the process by that: so
+ * AT_LOOP is sent to the loop's thread and to no other, and SIGUSR1 is caught, by any but that
+ * thread, which it is sent on to. What is interrupted goes on
  * (SA_RESTART); the library sees to the calls for which there is no such thing, like
  * poll(2), and so must handlers that make them. It runs on an alternate stack: a fiber's own
  * may be small, and nearly full.
  *
  * A worker that only forks is not guarded: the same is done by the loop alone, and nothing is
- * caught that children would have to give back. Its handlers run in children, which keep
+ * caught that children would have to give back; a thread that is older than it blocks these signals, as
+ * the whole worker did when it was executed (worker.c). Its handlers run in children, which keep
  * SIGTERM blocked: one for the whole group does not tear them out of an answer. A loop that
  * is held nevertheless, by a slot of a server class, is the daemon's to give up on. */
 #include "daemon/stopper.h"
@@ -111,7 +115,7 @@ static void begin_stop(struct ost_stopper *s, int number)
     ostler_log_write(s->log, OSTLER_LOG_INFO, "%sstopping on %s", s->who, name_of(number));
     s->stop(s->user);
     set_timer(s, s->stop_timeout_ms + GRACE_MS);
-    kill(getpid(), AT_LOOP);
+    pthread_kill(s->loop, AT_LOOP);
 }
 
 static void begin_abort(struct ost_stopper *s, int number)
@@ -152,6 +156,15 @@ static void end_by(int number)
     raise(number); /* comes when this handler returns */
 }
 
+/* It is blocked on the loop's thread until that has left. */
+static void take_usr1(struct ost_stopper *s)
+{
+    if (pthread_equal(pthread_self(), s->loop))
+        s->list_rest(s->user);
+    else
+        pthread_kill(s->loop, SIGUSR1);
+}
+
 static void take_caught(struct ost_stopper *s, int number)
 {
     if (getpid() != s->process)
@@ -159,7 +172,7 @@ static void take_caught(struct ost_stopper *s, int number)
     else if (number == ON_TIME)
         take_time(s);
     else if (number == SIGUSR1)
-        s->list_rest(s->user);
+        take_usr1(s);
     else
         take(s, number);
 }
@@ -187,10 +200,16 @@ static int make_timer(struct ost_stopper *s)
 static void catch_signal(int number)
 {
     struct sigaction action = { .sa_handler = on_caught, .sa_flags = SA_RESTART | SA_ONSTACK };
-    sigset_t only;
 
     add_caught(&action.sa_mask);
     sigaction(number, &action, NULL);
+}
+
+/* On our thread. */
+static void let_in(int number)
+{
+    sigset_t only;
+
     sigemptyset(&only);
     sigaddset(&only, number);
     pthread_sigmask(SIG_UNBLOCK, &only, NULL);
@@ -226,6 +245,10 @@ static int begin_guard(struct ost_stopper *s)
     catch_signal(SIGTERM);
     catch_signal(SIGINT);
     catch_signal(ON_TIME);
+    catch_signal(SIGUSR1); /* which this thread goes on to block */
+    let_in(SIGTERM);
+    let_in(SIGINT);
+    let_in(ON_TIME);
     return 0;
 }
 
@@ -287,8 +310,10 @@ static int enter_loop(struct ost_stopper *s)
 
 int ost_stopper_start(struct ost_stopper *s)
 {
-    int error = enter_loop(s);
+    int error;
 
+    s->loop = pthread_self();
+    error = enter_loop(s);
     if (error == 0 && s->guarded)
         error = begin_guard(s);
     if (error < 0)
@@ -299,7 +324,7 @@ int ost_stopper_start(struct ost_stopper *s)
 void ost_stopper_note_left(const struct ost_stopper *s)
 {
     if (s->guarded)
-        catch_signal(SIGUSR1);
+        let_in(SIGUSR1);
 }
 
 void ost_stopper_stop(struct ost_stopper *s)

@@ -2,6 +2,7 @@
 #ifndef OST_DAEMON_STOPPER_H
 #define OST_DAEMON_STOPPER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +33,7 @@ struct ost_stopper {
     void *user;
     /* The stopper's own, zeroed: */
     struct ostler_signal *signals[OST_STOPPER_SIGNALS]; /* that the loop takes */
+    pthread_t loop; /* the reactor's thread */
     atomic_int stage;
     pid_t process; /* the guarded one: not a child that the program forks */
     timer_t timer;

@@ -20,17 +20,21 @@ static bool is_over(void *arg)
     return s->timed_out || ost_server_is_idle(s);
 }
 
-/* Run until all requests have ended, or the time is up. */
+/* Run until all requests have ended, or the time is up. Meanwhile nobody is cut off; afterwards a
+ * stop has its limit again, and an abort, which has cut off, goes on all the time. */
 static int await_requests(struct ostler_server *s, long timeout_ms)
 {
     struct ostler_reactor *r = s->owner.reactor;
     int error;
 
     s->timed_out = false;
-    ost_timer_set(&s->stop_timer, r, OST_NEVER); /* nobody is cut off */
+    if (!s->cut_off)
+        ost_timer_set(&s->stop_timer, r, OST_NEVER);
     ost_timer_set(&s->request_timer, r, ost_clock_after(ost_reactor_refresh(r), timeout_ms));
     error = ost_reactor_run_until(r, is_over, s);
     ost_timer_set(&s->request_timer, r, OST_NEVER);
+    if (s->state == OST_SERVER_STOPPING && !s->cut_off)
+        ost_server_limit_stop(s);
     return error;
 }
 

@@ -148,6 +148,9 @@ void ost_server_check_stopped(struct ostler_server *server);
 void ost_server_begin_stop(struct ostler_server *server);
 void ost_server_finish(struct ostler_server *server);
 
+/* From now on a stop has so much time before what is left is cut off. */
+void ost_server_limit_stop(struct ostler_server *server);
+
 /* End everything, and free it. */
 void ost_server_destroy(struct ostler_server *server);
 

@@ -109,6 +109,13 @@ static void tell_requests(struct ostler_server *s)
     ost_server_fill_places(s);
 }
 
+void ost_server_limit_stop(struct ostler_server *s)
+{
+    struct ostler_reactor *r = s->owner.reactor;
+
+    ost_timer_set(&s->stop_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.stop_timeout_ms));
+}
+
 void ost_server_begin_stop(struct ostler_server *s)
 {
     struct ostler_reactor *r = s->owner.reactor;
@@ -122,7 +129,7 @@ void ost_server_begin_stop(struct ostler_server *s)
     ost_balance_tell(s);
     if (ost_list_is_empty(&s->stoppable.node)) /* handle_request()'s threads: a run waits for them too */
         ost_list_append(&r->stoppables, &s->stoppable.node);
-    ost_timer_set(&s->stop_timer, r, ost_clock_after(ost_reactor_refresh(r), s->owner.options.stop_timeout_ms));
+    ost_server_limit_stop(s);
     tell_requests(s);
     ost_server_check_running(s);
     if (s->abort_due)
@@ -235,9 +242,15 @@ void ost_server_limit_child(struct ostler_server *s, struct ostler_request *r)
     ost_timer_set(&r->timer, s->owner.reactor, ost_reactor_refresh(s->owner.reactor) + GRACE_MS);
 }
 
+static bool is_limited(const struct ostler_request *r)
+{
+    return r->timer.fire == on_cancel_timer && r->timer.due != OST_NEVER;
+}
+
 void ost_server_on_cancel(struct ost_owner *owner, struct ostler_request *r)
 {
-    ost_server_limit_child(owner->server, r);
+    if (!is_limited(r)) /* who cancels it again gives it no more time */
+        ost_server_limit_child(owner->server, r);
     ost_request_cancel(r); /* where there is no child, that may be its end */
 }
 

@@ -5,11 +5,17 @@
  *   hold     evented: never returns to the reactor once a byte has come
  *   spin     straight-line: the same, without a system call, and with little of 16 KiB of stack left
  *   deaf     straight-line: does not notice that it is cut off
+ *   orphan   straight-line: leaves a process behind that nobody waits for
  *   late     straight-line: answers each line, after the seconds that it asks for
  *   ring     datagrams: answers with what ostler_daemon_owns_udp_port() says of a port
  *   half     the same straight-line, with a conn face that says "conn"
- *   whole    and with all three faces */
+ *   whole    and with all three faces
+ *
+ * With GREETERD_THREAD in the environment it has a second thread before it is a daemon, as
+ * a library may start one. */
+#include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +89,11 @@ static int deaf_handle(struct ostler_stream *s)
     return r;
 }
 
+static int orphan_handle(struct ostler_stream *s)
+{
+    return system("true &") == 0 ? ostler_stream_write(s, "left\n", 5) : -ECHILD;
+}
+
 /* A line of the form "NUMBER WORD": the answer's second half comes NUMBER ms after the first. */
 static int answer_late(struct ostler_stream *s, const char *line)
 {
@@ -147,6 +158,7 @@ static const struct ostler_conn_handler conn = { .on_open = conn_on_open };
 static const struct ostler_conn_handler hold = { .on_data = hold_on_data };
 static const struct ostler_stream_handler spin = { .handle = spin_handle };
 static const struct ostler_stream_handler deaf = { .handle = deaf_handle };
+static const struct ostler_stream_handler orphan = { .handle = orphan_handle };
 
 #define WHOLE { .name = "whole", .stream = &ring_stream, .conn = &conn, .datagram = &ring }
 
@@ -161,6 +173,7 @@ static const struct ostler_service services[] = {
     { .name = "hold", .conn = &hold },
     { .name = "spin", .stream = &spin },
     { .name = "deaf", .stream = &deaf },
+    { .name = "orphan", .stream = &orphan },
     { .name = "late", .stream = &late },
     { .name = "ring", .datagram = &ring },
     { .name = "half", .stream = &ring_stream, .conn = &conn },
@@ -168,11 +181,27 @@ static const struct ostler_service services[] = {
     { 0 },
 };
 
+static void *idle(void *arg)
+{
+    wait_for_ever();
+    return arg;
+}
+
+static int start_thread(void)
+{
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, idle, NULL);
+
+    return error == 0 ? pthread_detach(thread) : error;
+}
+
 /* Called as "wholed", it offers one service, and so takes addresses as arguments. */
 int main(int argc, char **argv)
 {
     const char *slash = strrchr(argv[0], '/');
     bool single = strcmp(slash ? slash + 1 : argv[0], "wholed") == 0;
 
+    if (getenv("GREETERD_THREAD") && start_thread() != 0)
+        return 1;
     return ostler_daemon_main(argc, argv, single ? single_service : services);
 }

@@ -338,5 +338,56 @@ class StopUnderEveryMixin(StopTestCase):
         self.assert_ends_soon_after(daemon, begin)
 
 
+class StopBesideAThreadThatIsOlderThanTheDaemon(StopTestCase):
+    """One that blocks no signal: greeterd's, which its workers have too."""
+
+    kinds = (("fibers", {}), ("threading", {}), ("forking", {}), ("fibers", {"workers": 2}))
+
+    def each(self, handler="late", **settings):
+        for mixin, more in self.kinds:
+            with self.subTest(mixin=mixin, **more):
+                yield self.start_daemon({"it": ostler.service(handler, mixin)}, program="greeterd",
+                                        environment={"GREETERD_THREAD": "1"}, **more, **settings)
+
+    def late(self, daemon, ms):
+        client = self.connect(daemon)
+        client.sendall(b"%d word\n" % ms)
+        self.assertRegex(clients.read_exactly(client, 1), rb"\d")
+        return client
+
+    def test_answer_that_is_being_given_is_completed(self):
+        for daemon in self.each():
+            client = self.late(daemon, 300)
+            daemon.send_signal()
+            self.assertRegex(clients.read_to_end(client), rb"^\d*  word\n$")
+            self.assertEqual(daemon.await_end(daemon.stop_timeout).status, 0)
+            self.assertNotIn("error", daemon.log())
+
+    def test_usr1_lists_and_ends_nothing(self):
+        for daemon in self.each():
+            client = self.late(daemon, 0)
+            self.assertRegex(clients.read_exactly(client, 1), rb"\d")
+            daemon.send_signal(signal.SIGUSR1)
+            ostler.wait_until(lambda: " live request" in daemon.log(), ostler.scaled(5), "requests are listed")
+            daemon.stays_alive(0)
+            self.assertEqual(daemon.stop().status, 0)
+            self.assertNotIn("error", daemon.log())
+
+    def test_usr1_lists_what_workers_still_do_when_the_daemon_has_nothing_left(self):
+        daemon = self.start_daemon({"it": ostler.service("late", "forking")}, program="greeterd",
+                                   environment={"GREETERD_THREAD": "1"})
+        self.late(daemon, 100000)
+        self.term_and_await_refusal(daemon)
+        daemon.send_signal(signal.SIGUSR1)
+        ostler.wait_until(lambda: " live request" in daemon.log(), ostler.scaled(5), "the request is listed")
+        self.assertEqual(daemon.stop(seconds=ostler.scaled(2)).status, 0)
+
+    def test_int_stops_it_too(self):
+        for daemon in self.each("greet"):
+            self.assertEqual(clients.read_to_end(self.connect(daemon)), b"hello 10 0.5 low\n")
+            self.assertEqual(daemon.stop(signal.SIGINT, ostler.scaled(1)).status, 0)
+            self.assertNotIn("error", daemon.log())
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -349,6 +349,34 @@ class Deaths(Case):
         self.assertIn("worker died by signal 9; started again", daemon.log())
 
 
+# What a system's first process is, too: others' orphans become its children.
+AS_SUBREAPER = [sys.executable, "-c", "import ctypes, os, sys; PR_SET_CHILD_SUBREAPER = 36; "
+                "ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1); os.execv(sys.argv[1], sys.argv[1:])"]
+
+
+class Orphans(Case):
+    def start(self, handler):
+        return self.start_daemon({"forks": ostler.service(handler, "forking")}, program="greeterd",
+                                 prefix=AS_SUBREAPER)
+
+    def test_they_leave_no_zombies(self):
+        daemon = self.start("orphan")
+        worker = daemon.worker()
+        for _ in range(20):
+            self.assertEqual(clients.read_to_end(self.connect(daemon)), b"left\n")
+        ostler.wait_until(lambda: ostler.children_of(daemon.pid) == [worker], ostler.scaled(5), "orphans are reaped")
+        self.assertEqual(daemon.stop().status, 0)
+
+    def test_those_that_live_do_not_put_off_the_next_worker(self):
+        daemon = self.start("late")
+        _, child = self.late(daemon, 100000)
+        worker = self.kill_worker(daemon)
+        self.late(daemon)
+        ostler.wait_until(lambda: not {worker, child} & set(ostler.children_of(daemon.pid)), ostler.scaled(5),
+                          "the worker and its child are reaped")
+        self.assertEqual(len(ostler.children_of(daemon.pid)), 1)
+
+
 class Stops(Case):
     def test_answer_that_a_child_is_giving_is_completed(self):
         daemon = self.start()
@@ -565,6 +593,7 @@ class Failures(Case):
                                         "two": ostler.service("late", "threading")}, prefix=[linker])
         self.assertEqual(status, 1)
         self.assertRegex(log, r"error worker ended with status \d+ before it was ready")
+        self.assertIn("before it was ready", log.splitlines()[-1])  # there is no more to say
         self.assertNotIn("two: listening", log)
         self.assertEqual(list(path.parent.iterdir()), [])
 

@@ -1,6 +1,7 @@
 /* ostler_request_cancel(): one request is ended from outside, whatever it waits for. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -242,6 +243,28 @@ START_TEST(a_child_that_does_not_heed_it_is_killed)
     ck_assert_uint_ge(harness_now_ms() - before, 249);
     ck_assert(harness_log_has(&stage.h.log, "was killed"));
     ck_assert(!harness_log_has(&stage.h.log, "error "));
+    close(a->client);
+    harness_unshare(a, sizeof(*a));
+    ck_assert_int_eq(stage_close(&stage), 0);
+}
+END_TEST
+
+/* Cancelled in each turn until it is gone. */
+START_TEST(cancelling_a_child_again_does_not_put_that_off)
+{
+    uint64_t limit = harness_now_ms() + (uint64_t)harness_deadline_ms();
+    struct stage stage;
+    struct actor *a;
+
+    stage_open(&stage, FORKING, NULL);
+    a = actor_start(&stage, ignore_all, NULL);
+    ck_assert_ptr_nonnull(a);
+    ck_assert(harness_wait(&a->noted, 1));
+    while (!harness_log_has(&stage.h.log, "was killed") && harness_now_ms() < limit) {
+        ck_assert_int_eq(ostler_request_cancel(a->id), 0);
+        poll(NULL, 0, 10);
+    }
+    ck_assert(harness_log_has(&stage.h.log, "was killed"));
     close(a->client);
     harness_unshare(a, sizeof(*a));
     ck_assert_int_eq(stage_close(&stage), 0);
@@ -637,6 +660,7 @@ int main(void)
             tcase_add_loop_test(running, from_inside_the_handler, way, way + 1);
     tcase_add_loop_test(running, a_name_that_is_old_names_nothing, INLINE, THREAD);
     tcase_add_test(running, a_child_that_does_not_heed_it_is_killed);
+    tcase_add_test(running, cancelling_a_child_again_does_not_put_that_off);
     tcase_add_loop_test(rest, one_that_is_parked, 0, 3);
     tcase_add_loop_test(rest, one_whose_handler_has_not_begun, 0, 3);
     tcase_add_test(rest, a_later_child_that_does_not_heed_it_is_killed);

@@ -136,6 +136,46 @@ START_TEST(active_children_are_counted_and_listed)
 }
 END_TEST
 
+START_TEST(an_abort_after_it_ends_children_and_names_threads)
+{
+    struct ostler_server_options options = options_of(_i);
+    bool in_child = options.mixin == &ostler_forking;
+    struct ostler_server *server;
+    int client = begin(&server, &options);
+
+    ck_assert_int_eq(ostler_server_close(server, 0), -ETIMEDOUT);
+    ck_assert_int_eq(ostler_server_abort(server), 0);
+    ck_assert_int_eq(ostler_server_close(server, in_child ? harness_deadline_ms() / 2 : 300), in_child ? 0 : -ETIMEDOUT);
+    ck_assert_int_eq(harness_log_count(lines, "although it was cut off"), 1);
+    ck_assert_int_eq(harness_log_has(lines, "and was killed"), in_child);
+    harness_raise(&matrix_seen()->go);
+    ck_assert_int_eq(ostler_server_close(server, harness_deadline_ms()), 0);
+    ostler_server_free(server);
+    leave(client);
+}
+END_TEST
+
+START_TEST(a_stop_after_it_has_its_time_limit)
+{
+    struct ostler_server_options options = options_of(_i);
+    bool in_child = options.mixin == &ostler_forking;
+    struct ostler_server *server;
+    int client;
+
+    options.stop_timeout_ms = 50;
+    client = begin(&server, &options);
+    ck_assert_int_eq(ostler_server_close(server, 100), -ETIMEDOUT);
+    ck_assert(!harness_log_has(lines, "cutting off"));
+    ck_assert_int_eq(ostler_reactor_stop(ostler_server_reactor(server)), 0);
+    ck_assert_int_eq(ostler_reactor_run(ostler_server_reactor(server)), in_child ? 0 : -ETIMEDOUT);
+    ck_assert_int_eq(harness_log_count(lines, "cutting off 1 requests after 50 ms"), 1);
+    harness_raise(&matrix_seen()->go);
+    ck_assert_int_eq(ostler_server_close(server, harness_deadline_ms()), 0);
+    ostler_server_free(server);
+    leave(client);
+}
+END_TEST
+
 /* The server is freed at once, its handler answers later. */
 static void free_at_once(const struct ostler_server_options *options)
 {
@@ -381,6 +421,8 @@ int main(void)
     TCase *tc = harness_case(suite, "close");
 
     tcase_add_loop_test(tc, closing_waits_until_its_deadline_and_says_who_still_holds, 0, APART);
+    tcase_add_loop_test(tc, an_abort_after_it_ends_children_and_names_threads, 0, APART);
+    tcase_add_loop_test(tc, a_stop_after_it_has_its_time_limit, 0, APART);
     tcase_add_loop_test(tc, active_children_are_counted_and_listed, 0, APART);
     tcase_add_loop_test(tc, without_block_on_close_handlers_go_on_by_themselves, 0, APART);
     tcase_add_loop_test(tc, daemon_threads_are_not_waited_for, 0, 2);
