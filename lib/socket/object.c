@@ -119,6 +119,8 @@ int ost_object_need(struct ost_need *need, struct ostler_socket *s, unsigned wha
     struct ostler_reactor *reactor;
     int error = 0;
 
+    if (s->fd < 0)
+        return -EBADF; /* since its waiter waited last */
     if (s->request && waiter->stream == OST_CONTAINER(s->request, struct ost_stream, request)) {
         ost_need_stream(need, waiter->stream, what);
         return 0;

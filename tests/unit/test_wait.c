@@ -379,6 +379,45 @@ START_TEST(several_may_wait_for_one_descriptor)
 }
 END_TEST
 
+/* ---- A socket that is closed meanwhile ---- */
+
+static int wait_for_a_socket(struct actor *self)
+{
+    struct ostler_wait waits[2] = { { .socket = self->arg, .events = OSTLER_READ, .ready = 77 }, { .events = 0 } };
+
+    harness_raise(&self->noted);
+    return ostler_wait_any(waits, 2, OSTLER_NEVER) == -EBADF && waits[0].ready == 77 ? -EBADF : -EBADMSG;
+}
+
+static int close_a_socket(struct actor *self)
+{
+    return ostler_socket_close(self->arg);
+}
+
+START_TEST(a_fiber_is_told_of_a_socket_that_another_one_closes)
+{
+    struct ostler_socket *ends[2];
+    struct actor *waiting[2], *closing;
+    struct stage stage;
+
+    ck_assert_int_eq(ostler_socketpair(&ends[0], &ends[1], SOCK_STREAM), 0);
+    stage_open(&stage, FIBERS, NULL);
+    for (int i = 0; i < 2; i++) {
+        waiting[i] = actor_start(&stage, wait_for_a_socket, ends[0]);
+        ck_assert_ptr_nonnull(waiting[i]);
+        ck_assert(harness_wait(&waiting[i]->noted, 1));
+    }
+    closing = actor_start(&stage, close_a_socket, ends[0]);
+    ck_assert_ptr_nonnull(closing);
+    ck_assert_int_eq(actor_join(closing), 0);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(actor_join(waiting[i]), -EBADF);
+    ostler_socket_free(ends[0]); /* before the reactor, which must know no more of it */
+    ck_assert_int_eq(stage_close(&stage), 0);
+    ostler_socket_free(ends[1]);
+}
+END_TEST
+
 /* ---- Several kinds ---- */
 
 struct kinds {
@@ -635,6 +674,7 @@ int main(void)
     tcase_add_loop_test(things, a_file_is_always_ready_and_a_closed_one_an_error, INLINE, WAYS);
     tcase_add_loop_test(things, a_hangup_is_something_to_read, INLINE, FORKING);
     tcase_add_loop_test(things, several_may_wait_for_one_descriptor, FIBERS, WAYS);
+    tcase_add_test(things, a_fiber_is_told_of_a_socket_that_another_one_closes);
     tcase_add_loop_test(things, each_kind_of_thing_ends_the_wait, INLINE, FORKING);
     tcase_add_loop_test(things, wrong_questions_get_no_answer, INLINE, WAYS);
     tcase_add_test(things, a_callback_may_only_look);
