@@ -162,7 +162,7 @@ static ssize_t fill(struct ost_stream *s)
         s->in_used = s->in_count = 0;
         error = error < 0 ? error : ost_wait(s, OST_READ, ost_wait_due(s));
         if (error < 0)
-            return error;
+            return ost_stream_failed(s, error);
         s->drained = false;
     }
     if (!s->in)

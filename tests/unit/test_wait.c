@@ -159,6 +159,85 @@ START_TEST(a_graceful_stop_ends_the_input)
 }
 END_TEST
 
+/* ---- A peer that falls silent, however that is seen, is no error of the server's ---- */
+
+static int read_lines(struct actor *self)
+{
+    char line[16];
+    ssize_t n;
+
+    ostler_stream_set_timeout(self->stream, SOON_MS);
+    do
+        n = ostler_stream_read_line(self->stream, line, sizeof(line));
+    while (n > 0);
+    return (int)n;
+}
+
+static int wait_for_its_peer(struct actor *self)
+{
+    struct ostler_wait wait = { .stream = self->stream, .events = OSTLER_READ };
+    char line[16];
+    int n;
+
+    ostler_stream_set_timeout(self->stream, SOON_MS);
+    while ((n = ostler_wait_any(&wait, 1, AGES_MS)) > 0)
+        ostler_stream_read_line(self->stream, line, sizeof(line));
+    return n;
+}
+
+static int wait_past_its_deadline(struct actor *self)
+{
+    struct ostler_wait wait = { .fd = -1 };
+
+    ostler_stream_set_deadline(self->stream, SOON_MS);
+    return ostler_wait_any(&wait, 1, AGES_MS);
+}
+
+static int sleep_past_its_deadline(struct actor *self)
+{
+    ostler_stream_set_deadline(self->stream, SOON_MS);
+    return ostler_sleep_ms(AGES_MS);
+}
+
+static int receive_by_its_socket(struct actor *self)
+{
+    struct ostler_socket *s;
+    char line[16];
+    ssize_t n = ostler_stream_socket(&s, self->stream);
+
+    ostler_socket_settimeout(s, SOON_MS / 1000.0);
+    do
+        n = n < 0 ? n : ostler_socket_recv(s, line, sizeof(line), 0);
+    while (n > 0);
+    return (int)n;
+}
+
+static int (*const silences[])(struct actor *self) = {
+    read_lines, wait_for_its_peer, wait_past_its_deadline, sleep_past_its_deadline, receive_by_its_socket,
+};
+
+START_TEST(a_silent_peer_is_a_line_for_debugging)
+{
+    static const int ways[] = { INLINE, FIBERS, THREADING, FORKING };
+
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        struct stage stage;
+        struct actor *a;
+
+        stage_open(&stage, ways[i], &(struct ostler_server_options){ .name = "tested" });
+        a = actor_start(&stage, silences[_i], NULL);
+        ck_assert_ptr_nonnull(a);
+        ck_assert(harness_say(a->client, "hello\n"));
+        ck_assert_int_eq(actor_join(a), -ETIMEDOUT);
+        ck_assert(harness_log_wait(&stage.h.log, "request failed"));
+        ck_assert_int_eq(harness_log_count(&stage.h.log, "request failed"), 1);
+        if (!harness_log_has(&stage.h.log, "debug tested: ") || harness_log_has(&stage.h.log, "error tested: "))
+            ck_abort_msg("way %d: %s", ways[i], stage.h.log.text);
+        ck_assert_int_eq(stage_close(&stage), 0);
+    }
+}
+END_TEST
+
 /* ---- Parking in between ---- */
 
 static int wait_and_park(struct ostler_stream *s)
@@ -668,6 +747,7 @@ int main(void)
             tcase_add_loop_test(stream, a_graceful_stop_ends_the_input, way, way + 1);
         }
     }
+    tcase_add_loop_test(stream, a_silent_peer_is_a_line_for_debugging, 0, sizeof(silences) / sizeof(silences[0]));
     tcase_add_loop_test(stream, who_parks_holds_no_descriptor_but_its_own, 0, 3);
     tcase_add_test(stream, who_stops_others_goes_on_as_itself);
     tcase_add_loop_test(things, any_of_many_descriptors_ends_the_wait, INLINE, WAYS);
