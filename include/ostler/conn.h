@@ -57,10 +57,10 @@ struct ostler_conn_handler {
 };
 
 /** Send n bytes. Inside a callback of a connection small writes are gathered and
- *  leave together when it returns; what the kernel refuses is queued. Over the high
- *  mark the connection stops reading by itself, until output has fallen to the low
- *  mark. Over max_output nothing is queued, the connection is closed and -ENOBUFS
- *  returned. -EPIPE once it is closing or after a half-close. */
+ *  leave together when it returns, or before they would be more than max_output; what the
+ *  kernel refuses is queued. Over the high mark the connection stops reading by itself,
+ *  until output has fallen to the low mark. Over max_output nothing is queued, the
+ *  connection is closed and -ENOBUFS returned. -EPIPE once it is closing or after a half-close. */
 OSTLER_API int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n);
 
 /** Bytes of output not yet taken by the kernel. */

@@ -71,8 +71,8 @@ OSTLER_API int ostler_timer_start(struct ostler_timer *timer, long ms);
 OSTLER_API int ostler_timer_stop(struct ostler_timer *timer);
 
 /** Run function on the reactor's thread after signal number arrived; several
- *  arrivals may become one call. The previous disposition comes back with
- *  ostler_signal_free(). Signals may be watched on one reactor of a process
+ *  arrivals may become one call. Of several watchers of a signal each is called. The
+ *  previous disposition comes back with ostler_signal_free(). Signals may be watched on one reactor of a process
  *  only (libevent's rule). But a signal that the calling thread blocks stays
  *  blocked, with its disposition, and is read from a signalfd(2): block it in all threads. */
 OSTLER_API int ostler_signal_new(struct ostler_signal **out, struct ostler_reactor *reactor, int number,

@@ -233,8 +233,8 @@ OSTLER_API size_t ostler_server_active(const struct ostler_server *server);
 OSTLER_API size_t ostler_server_waiting(const struct ostler_server *server);
 OSTLER_API unsigned long long ostler_server_accepted(const struct ostler_server *server);
 
-/** What the list of live requests tells of one. Pointers are borrowed, and valid as long as
- *  the visit. */
+/** What the list of live requests tells of one, as it was when the visit began. Pointers are
+ *  borrowed, and valid as long as the visit. */
 struct ostler_request_info {
     struct ostler_request_ref id;
     const char *service; /* the server's name */
@@ -250,7 +250,9 @@ struct ostler_request_info {
 };
 
 /** Call visit(arg) for each live request of the server, the oldest first, until it returns
- *  false. It may not end any, nor free the server; it may ask for a cancellation. 0 or -errno. */
+ *  false. It may not end any, nor free the server; it may ask for a cancellation, and on a fiber
+ *  or inline it may wait, such as for room to write: requests that end meanwhile are left out,
+ *  and so are those that came later. The server must be there until it is over. 0 or -errno. */
 OSTLER_API int ostler_server_requests(struct ostler_server *server,
                                       bool (*visit)(const struct ostler_request_info *info, void *arg), void *arg);
 

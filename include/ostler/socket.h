@@ -54,8 +54,8 @@ OSTLER_API int ostler_socket_from_fd(struct ostler_socket **out, int fd);
  *  that of s. Also of a stream's socket. */
 OSTLER_API int ostler_socket_dup(struct ostler_socket **out, const struct ostler_socket *s);
 
-/** Close it, unless that was done, and free the object. NULL is fine; a stream's socket is
- *  left alone. */
+/** Close it, unless that was done, and free the object, for which nobody may be waiting: close it
+ *  first, and free it when those have gone on. NULL is fine; a stream's socket is left alone. */
 OSTLER_API void ostler_socket_free(struct ostler_socket *s);
 
 /** s.close(): close the descriptor; the object stays until it is freed. 0, also if it was
@@ -133,8 +133,9 @@ OSTLER_API ssize_t ostler_socket_recvmsg(struct ostler_socket *s, struct msghdr 
 OSTLER_API ssize_t ostler_socket_sendmsg(struct ostler_socket *s, const struct msghdr *message, int flags);
 
 /** s.sendfile(file, offset, count): send count bytes of fd (0: up to its end) from offset
- *  on; fd's own position stays. Return how many, less when the file ends sooner. The
- *  time-out is for the whole. -EINVAL: no regular file, or no stream socket. */
+ *  on; fd's own position stays. Return how many: less when the file ends sooner, or when some
+ *  had left before the time-out, which is for the whole. Past it, or with one of 0, -ETIMEDOUT or
+ *  -EAGAIN says that none has. -EINVAL: no regular file, or no stream socket. */
 OSTLER_API off_t ostler_socket_sendfile(struct ostler_socket *s, int fd, off_t offset, size_t count);
 
 /** socket.send_fds(), socket.recv_fds(): bytes, at least one, and descriptors along with

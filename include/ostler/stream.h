@@ -76,6 +76,9 @@ OSTLER_API ssize_t ostler_stream_read_exactly(struct ostler_stream *stream, void
  *  -errno.
  *   - A line longer than size - 1 comes in pieces: one without '\n' at its end is
  *     continued by the next call. Nothing is lost.
+ *   - A time-out in the middle of a line loses nothing either: after -ETIMEDOUT the next
+ *     read begins with what had come. If that is more than 4,096 bytes, they are given as a
+ *     piece instead, and it is the next call that times out.
  *   - A NUL byte in the line is a byte like others: trust the length returned.
  *   - A last line without '\n' is returned as it is. */
 OSTLER_API ssize_t ostler_stream_read_line(struct ostler_stream *stream, char *buffer, size_t size);

@@ -1,6 +1,7 @@
 /* Signals, by libevent: its handler writes the number into a socket pair, and the
  * callback runs in the loop. A blocked signal never comes to a handler: it is read from a
- * descriptor. A process that forks much had better block its signals: there is nothing that its
+ * descriptor. There are as many of these as watchers, but one read takes the signal: whoever has it tells
+ * the others. A process that forks much had better block its signals: there is nothing that its
  * children must take back. */
 #include "reactor/hold.h"
 
@@ -17,12 +18,14 @@
 struct ostler_signal {
     struct ostler_reactor *reactor;
     struct event *event;
+    int number;
     int fd; /* or -1: it is libevent's */
     struct ost_holder holder; /* of fd */
     void (*function)(void *user);
     void *user;
 };
 
+/* Or another watcher has taken it. */
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     struct ostler_signal *s = arg;
@@ -35,17 +38,35 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     ost_reactor_settle(r);
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
-{
-    struct signalfd_siginfo info;
-
-    if (read(fd, &info, sizeof(info)) == sizeof(info))
-        on_signal((evutil_socket_t)info.ssi_signo, what, arg);
-}
-
 static void name_descriptor(struct ost_holder *holder, struct ost_closing *closing)
 {
     ost_closing_add(closing, OST_CONTAINER(holder, struct ostler_signal, holder)->fd);
+}
+
+/* Let those run that watch the same signal as s; who is freed before that does not. */
+static void tell_others(const struct ostler_signal *s)
+{
+    struct ost_list *node, *next;
+
+    OST_LIST_EACH(node, next, &s->reactor->holders) {
+        const struct ost_holder *holder = OST_CONTAINER(node, struct ost_holder, node);
+        const struct ostler_signal *other = OST_CONTAINER(holder, struct ostler_signal, holder);
+
+        if (holder->name == name_descriptor && other != s && other->number == s->number)
+            event_active(other->event, EV_SIGNAL, 1);
+    }
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    const struct ostler_signal *s = arg;
+    struct signalfd_siginfo info;
+    bool is_ours = read(fd, &info, sizeof(info)) == sizeof(info);
+
+    if (is_ours)
+        tell_others(s);
+    if (is_ours || what & EV_SIGNAL)
+        on_signal(s->number, what, arg);
 }
 
 static bool is_blocked(int number)
@@ -88,7 +109,7 @@ int ostler_signal_new(struct ostler_signal **out, struct ostler_reactor *r, int 
     if (!s)
         return -ENOMEM;
     *s = (struct ostler_signal){
-        .reactor = r, .fd = -1, .holder.name = name_descriptor, .function = function, .user = user,
+        .reactor = r, .number = number, .fd = -1, .holder.name = name_descriptor, .function = function, .user = user,
     };
     ost_list_append(&r->holders, &s->holder.node);
     error = is_blocked(number) ? open_descriptor(s, number) : 0;

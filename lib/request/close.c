@@ -74,9 +74,7 @@ static void release(struct ostler_request *r)
     close_descriptor(r);
     if (shared < 0)
         ost_reactor_descriptor_freed(owner->reactor);
-    if (owner->listed == &r->node)
-        owner->listed = r->node.next;
-    ost_list_remove(&r->node);
+    ost_request_leave(r);
     free(r);
     owner->freed(owner, shared);
 }

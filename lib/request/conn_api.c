@@ -23,6 +23,12 @@ static int check(const struct ostler_conn *conn)
  * bytes the rest is queued. */
 enum { LARGE = 8192, PUSH_LIMIT = 256 * 1024 };
 
+/* Would n more be too much to wait? What the kernel takes does not count: it is tried first. */
+static bool is_too_much(const struct ost_conn *c, size_t n)
+{
+    return ost_output_length(c->out) + n > ost_conn_terms(c)->max_output;
+}
+
 /* Send what is gathered and as much of the n bytes at data as the kernel takes.
  * The count of the latter, or -errno. */
 static ssize_t send_now(struct ost_conn *c, const void *data, size_t n)
@@ -34,7 +40,7 @@ static ssize_t send_now(struct ost_conn *c, const void *data, size_t n)
     c->pushed += (uint32_t)(waiting - ost_output_length(c->out));
     if (c->drop)
         return -EPIPE;
-    if (c->out || n < LARGE)
+    if (c->out || (n < LARGE && !is_too_much(c, n)))
         return 0;
     sent = ost_request_send(&c->request, data, n, MSG_DONTWAIT);
     if (sent == -EAGAIN)
@@ -50,14 +56,35 @@ static ssize_t send_now(struct ost_conn *c, const void *data, size_t n)
     return sent;
 }
 
+/* May something leave within the callback? */
+static bool may_leave(const struct ost_conn *c)
+{
+    return c->pushed < PUSH_LIMIT && !c->blocked && !c->connecting;
+}
+
+/* n bytes more would be too much. How many of them the kernel takes, so that the rest is not; or -errno. */
+static ssize_t make_room(struct ost_conn *c, const char *data, size_t n)
+{
+    ssize_t sent = may_leave(c) ? send_now(c, data, n) : 0;
+
+    if (sent < 0 || !is_too_much(c, n - (size_t)sent))
+        return sent;
+    ost_conn_fail(c, OSTLER_CLOSE_OUTPUT_LIMIT, -ENOBUFS);
+    return -ENOBUFS;
+}
+
 static int queue(struct ost_conn *c, const char *data, size_t n)
 {
     const struct ost_terms *terms = ost_conn_terms(c);
     int error;
 
     if (ost_output_length(c->out) + n > terms->max_output) {
-        ost_conn_fail(c, OSTLER_CLOSE_OUTPUT_LIMIT, -ENOBUFS);
-        return -ENOBUFS;
+        ssize_t sent = make_room(c, data, n);
+
+        if (sent < 0 || (size_t)sent == n)
+            return sent < 0 ? (int)sent : 0;
+        data += sent;
+        n -= (size_t)sent;
     }
     error = ost_output_append(&c->out, ost_conn_reactor(c), data, n);
     if (error < 0)
@@ -70,8 +97,7 @@ static int queue(struct ost_conn *c, const char *data, size_t n)
 /* Must, and may, something leave within the callback? */
 static bool is_to_leave(const struct ost_conn *c, size_t n)
 {
-    return (c->out ? ost_output_length(c->out) + n > OST_GATHER : n >= LARGE) && c->pushed < PUSH_LIMIT &&
-           !c->blocked && !c->connecting;
+    return (c->out ? ost_output_length(c->out) + n > OST_GATHER : n >= LARGE) && may_leave(c);
 }
 
 OST_HOT int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n)

@@ -36,10 +36,23 @@ int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t
     return 0;
 }
 
+void ost_request_leave(struct ostler_request *r)
+{
+    struct ost_list *node, *next;
+
+    OST_LIST_EACH(node, next, &r->owner->cursors) {
+        struct ost_cursor *cursor = OST_CONTAINER(node, struct ost_cursor, node);
+
+        if (cursor->at == &r->node)
+            cursor->at = r->node.next;
+    }
+    ost_list_remove(&r->node);
+}
+
 void ost_request_forget(struct ostler_request *r)
 {
     ost_timer_fini(&r->timer, r->owner->reactor);
-    ost_list_remove(&r->node);
+    ost_request_leave(r);
     free(r);
 }
 

@@ -30,6 +30,12 @@ struct ost_terms {
     size_t max_output, high, low; /* unsent output, and its marks */
 };
 
+/* Where a walk through an owner's requests goes on that others may end meanwhile: they move it. */
+struct ost_cursor {
+    struct ost_list node; /* in owner->cursors */
+    struct ost_list *at;  /* the next request, or the end of the list */
+};
+
 /* What the requests of one server share: the server's side that faces them. It begins with what each
  * message looks at. */
 struct ost_owner {
@@ -40,7 +46,7 @@ struct ost_owner {
     struct ostler_server_class classes[OST_KINDS]; /* by the kind of a request's address; no slot is NULL */
     struct ostler_server_options options; /* no default is left to fill in */
     struct ost_list requests; /* the oldest first */
-    struct ost_list *listed;  /* among them: where a listing goes on; see server/requests.c */
+    struct ost_list cursors;  /* among them; see server/requests.c */
     atomic_bool stopping;
     struct ost_throttle stalls;
     atomic_ullong dropped; /* datagrams that got no place, replies that could not be sent … (any thread) */
@@ -138,6 +144,9 @@ int ost_request_new(struct ostler_request **out, struct ost_owner *owner, size_t
 
 /* Undo that; fd is the caller's again. */
 void ost_request_forget(struct ostler_request *request);
+
+/* Take it out of owner's list: who walks through that goes on behind it. */
+void ost_request_leave(struct ostler_request *request);
 
 /* The request of the right kind for what owner serves. As ost_request_new(). */
 int ost_request_accept(struct ostler_request **out, struct ost_owner *owner, int fd,

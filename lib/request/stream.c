@@ -162,7 +162,7 @@ static ssize_t fill(struct ost_stream *s)
         s->in_used = s->in_count = 0;
         error = error < 0 ? error : ost_wait(s, OST_READ, ost_wait_due(s));
         if (error < 0)
-            return error;
+            return ost_stream_failed(s, error);
         s->drained = false;
     }
     if (!s->in)
@@ -186,6 +186,22 @@ static size_t take_line(struct ost_stream *s, char *line, size_t n)
     return take_buffered(s, line, length < n ? length : n);
 }
 
+/* The end of these n bytes of a line has not come in time: let the next read begin with them. The line
+ * buffer is empty. Did they fit? */
+static bool put_back(struct ost_stream *s, const char *line, size_t n)
+{
+    if (n > OST_STREAM_INPUT)
+        return false;
+    if (!s->in)
+        s->in = malloc(OST_STREAM_INPUT);
+    if (!s->in)
+        return false;
+    memcpy(s->in, line, n);
+    s->in_used = 0;
+    s->in_count = n;
+    return true;
+}
+
 ssize_t ostler_stream_read_line(struct ostler_stream *stream, char *buffer, size_t size)
 {
     struct ost_stream *s = inside(stream);
@@ -199,7 +215,7 @@ ssize_t ostler_stream_read_line(struct ostler_stream *stream, char *buffer, size
             break;
         n += take_line(s, buffer + n, size - 1 - n);
     }
-    if (got < 0)
+    if (got < 0 && (got != -ETIMEDOUT || n == 0 || put_back(s, buffer, n)))
         return got;
     buffer[n] = '\0';
     return (ssize_t)n;

@@ -97,6 +97,14 @@ static inline int ost_stream_check(const struct ost_stream *s)
     return s->deadline != OST_NEVER && ost_clock_ms() >= s->deadline ? -ETIMEDOUT : 0;
 }
 
+/* Note error as one of the connection's own, which its handler may hand on; and return it. Thread: the
+ * handler's. */
+static inline int ost_stream_failed(struct ost_stream *s, int error)
+{
+    s->request.io_error = ost_error16(error);
+    return error;
+}
+
 /* When a wait that begins now times out: the time-out or the deadline. */
 static inline uint64_t ost_stream_due(const struct ost_stream *s, uint64_t now)
 {
@@ -121,9 +129,10 @@ static inline struct ost_stream *ost_stream_current(void)
 
 static inline int ost_stream_check_current(void)
 {
-    const struct ost_stream *s = ost_stream_current();
+    struct ost_stream *s = ost_stream_current();
+    int error = s ? ost_stream_check(s) : 0;
 
-    return s ? ost_stream_check(s) : 0;
+    return error < 0 ? ost_stream_failed(s, error) : 0;
 }
 
 /* Send what is gathered. */

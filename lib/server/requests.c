@@ -5,9 +5,12 @@
  *
  *    head and first lines ─(timer)─> more ─(timer)─> … the youngest that was there at the head
  *
- * Where to go on stands in owner.listed, which a request that ends meanwhile moves on (close.c). */
+ * Where to go on is a cursor, which a request that ends meanwhile moves on: of the log's list, and of
+ * each visit, for a visitor on a fiber may wait. Whoever comes later is not told of, or a list might
+ * never end. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "reactor/hold.h"
 #include "request/conn.h"
@@ -112,24 +115,60 @@ static void see(struct sight *sight, const struct ostler_request *r, uint64_t no
         see_stream(&sight->info, s, now);
 }
 
+static void begin_walk(struct ost_cursor *cursor, struct ost_owner *owner)
+{
+    cursor->at = owner->requests.next;
+    ost_list_append(&owner->cursors, &cursor->node);
+}
+
+/* The next one that was there when the walk began; NULL: that was all. Younger ones come behind it
+ * in the list. */
+static struct ostler_request *next_of(struct ost_cursor *cursor, const struct ost_owner *owner, uint64_t begun)
+{
+    struct ostler_request *r = request_of(cursor->at);
+
+    if (cursor->at == &owner->requests || ost_request_born(r) > begun)
+        return NULL;
+    cursor->at = r->node.next;
+    return r;
+}
+
+static void end_walk(struct ost_cursor *cursor)
+{
+    ost_list_remove(&cursor->node);
+    cursor->at = NULL;
+}
+
+/* r may end while the visitor waits. */
+static bool tell(struct ostler_request *r, bool (*visit)(const struct ostler_request_info *info, void *arg), void *arg)
+{
+    struct ostler_address peer;
+    struct sight sight;
+
+    see(&sight, r, ost_clock_ms());
+    memcpy(&peer, sight.info.peer, ost_address_size(sight.info.peer));
+    sight.info.peer = &peer;
+    sight.info.id = ostler_request_id(r);
+    return visit(&sight.info, arg);
+}
+
 int ostler_server_requests(struct ostler_server *server,
                            bool (*visit)(const struct ostler_request_info *info, void *arg), void *arg)
 {
-    struct ost_list *node, *next;
-    struct sight sight;
-    uint64_t now;
+    struct ost_cursor cursor;
+    struct ostler_request *r;
+    uint64_t begun;
 
     if (!server || !visit)
         return -EINVAL;
     if (!ostler_reactor_is_current(server->owner.reactor))
         return -EPERM;
-    now = ost_clock_ms();
-    OST_LIST_EACH(node, next, &server->owner.requests) {
-        see(&sight, request_of(node), now);
-        sight.info.id = ostler_request_id(request_of(node));
-        if (!visit(&sight.info, arg))
-            break;
-    }
+    begun = ost_clock_ms();
+    begin_walk(&cursor, &server->owner);
+    do
+        r = next_of(&cursor, &server->owner, begun);
+    while (r && tell(r, visit, arg));
+    end_walk(&cursor);
     return 0;
 }
 
@@ -161,24 +200,20 @@ static void log_request(const struct ostler_server *s, const struct ostler_reque
                      (unsigned long long)info->bytes_in, (unsigned long long)info->bytes_out, child);
 }
 
-/* Younger ones come behind it in the list. */
-static bool is_over(const struct ostler_server *s)
-{
-    return s->owner.listed == &s->owner.requests || ost_request_born(request_of(s->owner.listed)) > s->list_begun;
-}
-
 static void go_on(struct ostler_server *s)
 {
     uint64_t now = ost_reactor_refresh(s->owner.reactor);
+    const struct ostler_request *r = NULL;
 
-    for (int n = 0; n < SLICE && !is_over(s); n++) {
-        log_request(s, request_of(s->owner.listed), now);
-        s->owner.listed = s->owner.listed->next;
+    for (int n = 0; n < SLICE && (n == 0 || r); n++) {
+        r = next_of(&s->list_cursor, &s->owner, s->list_begun);
+        if (r)
+            log_request(s, r, now);
     }
-    if (is_over(s))
-        s->owner.listed = NULL;
-    else
+    if (r)
         ost_timer_set(&s->list_timer, s->owner.reactor, now + SLICE_MS);
+    else
+        end_walk(&s->list_cursor);
 }
 
 static void on_list_timer(struct ost_timer *timer)
@@ -191,11 +226,11 @@ static void begin(struct ostler_server *s)
 {
     size_t count = ost_server_count_requests(s);
 
-    if (s->owner.listed || (count == 0 && s->state != OST_SERVER_SERVING))
+    if (s->list_cursor.at || (count == 0 && s->state != OST_SERVER_SERVING))
         return;
     ostler_log_write(ostler_server_log(s), OSTLER_LOG_INFO, "%s: %zu live request%s (%s)", s->name, count,
                      count == 1 ? "" : "s", s->mixin ? s->mixin->name : "evented");
-    s->owner.listed = s->owner.requests.next;
+    begin_walk(&s->list_cursor, &s->owner);
     s->list_begun = ost_reactor_refresh(s->owner.reactor);
     go_on(s);
 }

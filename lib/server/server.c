@@ -345,6 +345,7 @@ static int init(struct ostler_server *s, const struct ostler_server_options *opt
     ost_class_flatten(s->owner.classes, NULL);
     s->class = &s->owner.classes[OST_TCP];
     ost_list_init(&s->owner.requests);
+    ost_list_init(&s->owner.cursors);
     ost_list_init(&s->waiting);
     s->name = strdup(name);
     if (!s->name)

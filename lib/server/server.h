@@ -69,6 +69,7 @@ struct ostler_server {
     struct ost_job stop_job;
     struct ost_throttle *errors; /* shared with children */
     struct ost_timer list_timer; /* the next part of a listing */
+    struct ost_cursor list_cursor; /* … and where that begins; .at is NULL: there is none */
     uint64_t list_begun;         /* when it began */
 };
 

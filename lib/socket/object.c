@@ -119,6 +119,8 @@ int ost_object_need(struct ost_need *need, struct ostler_socket *s, unsigned wha
     struct ostler_reactor *reactor;
     int error = 0;
 
+    if (s->fd < 0)
+        return -EBADF; /* since its waiter waited last */
     if (s->request && waiter->stream == OST_CONTAINER(s->request, struct ost_stream, request)) {
         ost_need_stream(need, waiter->stream, what);
         return 0;
@@ -150,14 +152,19 @@ static int wait_once(struct ostler_socket *s, unsigned what, uint64_t due)
     return error;
 }
 
+/* After a wait for s: what its caller is told. That the handler's own peer is silent is an error of its connection. */
+static int after_wait(const struct ostler_socket *s, int error)
+{
+    struct ost_stream *own = ost_stream_current();
+
+    if (s->fd < 0)
+        return -EBADF;
+    return error < 0 && own && s->request == &own->request ? ost_stream_failed(own, error) : error;
+}
+
 int ost_object_wait(struct ostler_socket *s, unsigned what, uint64_t due)
 {
-    int error;
-
-    if (due == 0)
-        return -EAGAIN;
-    error = wait_once(s, what, due);
-    return s->fd < 0 ? -EBADF : error;
+    return due == 0 ? -EAGAIN : after_wait(s, wait_once(s, what, due));
 }
 
 int ost_object_nap(struct ostler_socket *s, unsigned naps, uint64_t due)

@@ -61,7 +61,7 @@ int ost_object_wait(struct ostler_socket *s, unsigned what, uint64_t due);
  * 16. 0, or as ost_object_wait(). */
 int ost_object_nap(struct ostler_socket *s, unsigned naps, uint64_t due);
 
-/* One of several things that a waiter waits for. 0 or -ENOMEM. */
+/* One of several things that a waiter waits for. 0; -EBADF: it was closed; -ENOMEM. */
 int ost_object_need(struct ost_need *need, struct ostler_socket *s, unsigned what, const struct ost_waiter *waiter);
 
 #endif

@@ -73,5 +73,8 @@ off_t ostler_socket_sendfile(struct ostler_socket *s, int file, off_t offset, si
         if (sent > 0)
             f.n -= (size_t)sent;
     }
+    /* Who goes on after that goes on behind what has left. */
+    if ((sent == -EAGAIN || sent == -ETIMEDOUT) && at > offset)
+        return at - offset;
     return sent < 0 ? sent : at - offset;
 }

@@ -208,7 +208,8 @@ static int wait_once(struct party *p, uint64_t due)
 /* A time has come: the caller's, which is nothing wrong, or that of its stream or request. */
 static int time_is_up(struct party *p, bool is_callers)
 {
-    int error = is_callers ? ost_stream_check_current() : -ETIMEDOUT;
+    struct ost_stream *s = ost_stream_current();
+    int error = is_callers || !s ? ost_stream_check_current() : ost_stream_failed(s, -ETIMEDOUT);
 
     return error < 0 ? error : tell(p);
 }

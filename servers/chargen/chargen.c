@@ -5,7 +5,8 @@
  * nobody can have a flood sent to others by forging their address (CVE-1999-0103).
  *
  * After 95 lines all begins anew: such a page is all that is ever sent on a connection,
- * again and again, and nothing has to be remembered in between. */
+ * again and again, whole; but evented in parts where less may wait for a client. */
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 
@@ -69,24 +70,46 @@ static int chargen_handle(struct ostler_stream *s)
     return ostler_request_is_datagram(s->request) ? answer(s) : talk(s);
 }
 
-static int send_page(struct ostler_conn *c)
+/* An evented client, who gets so many lines at a time, and which comes next. */
+struct reader {
+    struct ostler_conn base;
+    int lines, next;
+};
+
+static int send_lines(struct ostler_conn *c)
 {
+    struct reader *reader = OSTLER_SELF(c, struct reader, base);
     char page[PAGE];
+    int at = reader->next;
 
     chargen_fill(page, sizeof(page));
-    return ostler_conn_write(c, page, sizeof(page));
+    reader->next = (at + reader->lines) % LINES;
+    return ostler_conn_write(c, page + at * LINE, (size_t)(reader->lines * LINE));
 }
 
-/* With both marks at 0 every page is drained before the next: nothing piles up for a
+/* How many lines are one piece: as many as may wait, and parts of the page. */
+static int most_lines(struct ostler_conn *c)
+{
+    static const int parts[] = { LINES, LINES / 5, LINES / 19 };
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (ostler_conn_set_marks(c, 0, (size_t)(parts[i] * LINE)) != -EINVAL)
+            return parts[i];
+    return 1;
+}
+
+/* With both marks at 0 each piece is drained before the next: nothing piles up for a
  * client that does not read. */
 static int chargen_on_open(struct ostler_conn *c)
 {
-    int r = ostler_conn_set_marks(c, 0, 0);
+    int r;
 
-    return r < 0 ? r : send_page(c);
+    OSTLER_SELF(c, struct reader, base)->lines = most_lines(c);
+    r = ostler_conn_set_marks(c, 0, 0);
+    return r < 0 ? r : send_lines(c);
 }
 
-/* Not the next page at once: full again, the connection would never read, and so never
+/* Not the next piece at once: full again, the connection would never read, and so never
  * see its end; and a client that reads fast would keep the others waiting. */
 static int chargen_on_drain(struct ostler_conn *c)
 {
@@ -105,9 +128,10 @@ static int chargen_on_datagram(struct ostler_datagram *d)
 
 static const struct ostler_stream_handler chargen_stream = { .handle = chargen_handle };
 static const struct ostler_conn_handler chargen_conn = {
+    .size = OSTLER_SIZE(struct reader, base),
     .on_open = chargen_on_open,
     .on_drain = chargen_on_drain,
-    .on_timeout = send_page,
+    .on_timeout = send_lines,
 };
 static const struct ostler_datagram_handler chargen_datagram = { .on_datagram = chargen_on_datagram };
 

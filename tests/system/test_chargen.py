@@ -141,6 +141,12 @@ class ConcurrentChargenCases(ChargenCases):
 class ChargenEvented(ConcurrentChargenCases, ostler.TestCase):
     mixin = "evented"
 
+    def test_where_little_output_may_wait_it_comes_in_parts(self):
+        for most in 256, 1024, 4096, 8192:
+            with self.subTest(max_output=most):
+                client = self.connect(self.start_chargen(max_output=most))
+                self.assertEqual(clients.read_exactly(client, 200 * len(PAGE)), 200 * PAGE)
+
 
 class ChargenInline(ChargenCases, ostler.TestCase):
     mixin = "inline"

@@ -35,8 +35,8 @@ def digest(path):
 class EchoCases:
     mixin = None
 
-    def start_echo(self, listen=ostler.LOOPBACK4):
-        return self.start_daemon({"echo": ostler.service("echo", self.mixin, listen)})
+    def start_echo(self, listen=ostler.LOOPBACK4, **settings):
+        return self.start_daemon({"echo": ostler.service("echo", self.mixin, listen, **settings)})
 
     def echo_files(self, listen, sources):
         daemon = self.start_echo(listen)
@@ -144,6 +144,12 @@ class ConcurrentEchoCases(EchoCases):
 
 class EchoEvented(ConcurrentEchoCases, ostler.TestCase):
     mixin = "evented"
+
+    def test_client_may_send_more_than_max_output_at_once_if_it_reads(self):
+        client = self.connect(self.start_echo(max_output=4096))
+        for size in 1, 4096, 4097, 6000, 9000, 60000, 100:
+            data = os.urandom(size)
+            self.assertEqual(clients.ask(client, data), data)
 
 
 class EchoInline(EchoCases, ostler.TestCase):

@@ -984,6 +984,43 @@ START_TEST(small_writes_reach_max_output_too)
 }
 END_TEST
 
+enum { LINE = 100, LINES = 120, PIECE = 6000 };
+
+/* More than max_output each time, but never more than the kernel takes. */
+static ssize_t answer_at_length(struct ostler_conn *c, const void *data, size_t n)
+{
+    char piece[PIECE];
+
+    (void)data;
+    memset(piece, 'x', PIECE);
+    for (int i = 0; i < LINES && seen.result == 0; i++)
+        seen.result = ostler_conn_write(c, piece, LINE);
+    if (seen.result == 0)
+        seen.result = ostler_conn_write(c, piece, PIECE);
+    return (ssize_t)n;
+}
+
+static const size_t small_limits[] = { 1, 256, 4096, 8192, 16383 };
+
+START_TEST(what_the_kernel_takes_does_not_count_as_unsent)
+{
+    static const struct ostler_conn_handler handler = { .on_data = answer_at_length };
+    char text[LINES * LINE + PIECE];
+    struct harness_server h;
+    int client;
+
+    start_with(&h, &handler, (struct ostler_server_options){ .max_output = small_limits[_i] });
+    client = client_of(&h);
+    ck_assert(harness_say(client, "go"));
+    ck_assert_int_eq(harness_receive(client, text, sizeof(text)), (ssize_t)sizeof(text));
+    ck_assert_int_eq(seen.result, 0);
+    ck_assert(harness_say(client, "go")); /* it is still open */
+    ck_assert_int_eq(harness_receive(client, text, sizeof(text)), (ssize_t)sizeof(text));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 static ssize_t answer_in_pieces(struct ostler_conn *c, const void *data, size_t n)
 {
     (void)data;
@@ -2901,6 +2938,8 @@ int main(void)
     tcase_add_test(tc, a_connection_may_have_marks_of_its_own);
     tcase_add_test(tc, over_max_output_nothing_is_queued_and_it_closes);
     tcase_add_test(tc, small_writes_reach_max_output_too);
+    tcase_add_loop_test(tc, what_the_kernel_takes_does_not_count_as_unsent, 0,
+                        sizeof(small_limits) / sizeof(small_limits[0]));
     tcase_add_test(tc, writes_of_one_callback_leave_together);
     tcase_add_loop_test(tc, one_callback_sends_only_so_much_whatever_its_writes_are, 0,
                         (int)(sizeof(push_sizes) / sizeof(push_sizes[0])));

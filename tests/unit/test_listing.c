@@ -480,6 +480,85 @@ START_TEST(a_visit_ends_when_it_says_so_and_may_cancel)
 }
 END_TEST
 
+/* ---- A visit that waits ---- */
+
+struct visit {
+    struct ostler_stream *stream;
+    char order[16];
+    int count, changed;
+    bool has_waited;
+};
+
+/* At the first one it waits for a word, and sees that what it was told of it holds. */
+static bool wait_at_first(const struct ostler_request_info *info, void *arg)
+{
+    struct visit *v = arg;
+    char before[OSTLER_ADDRESS_TEXT] = "", after[OSTLER_ADDRESS_TEXT] = "";
+
+    ostler_address_text(info->peer, before, sizeof(before));
+    if (!v->has_waited) {
+        v->has_waited = true;
+        harness_raise(computing);
+        ostler_stream_read_line(v->stream, v->order, sizeof(v->order));
+    }
+    ostler_address_text(info->peer, after, sizeof(after));
+    v->changed += strcmp(before, after) != 0 || strcmp(info->service, "lister") != 0 || !info->state[0];
+    v->count++;
+    return true;
+}
+
+static int list_if_asked(struct ostler_stream *s)
+{
+    struct visit v = { .stream = s };
+    ssize_t n;
+
+    while ((n = ostler_stream_read_line(s, v.order, sizeof(v.order))) > 0) {
+        v.count = v.changed = 0;
+        v.has_waited = false;
+        if (v.order[0] == 'l' && ostler_server_requests(ostler_stream_server(s), wait_at_first, &v) < 0)
+            return -EBADMSG;
+        ostler_stream_printf(s, "%d, %d changed\n", v.count, v.changed);
+    }
+    return (int)n;
+}
+
+static const struct ostler_stream_handler lists = { .handle = list_if_asked };
+
+/* The two that ask wait at the oldest, which ends, as do the next one and one behind them. */
+START_TEST(requests_may_end_while_a_visit_waits)
+{
+    static const bool ends[] = { true, true, false, true, false, false };
+    enum { CLIENTS = 6, FIRST = 2, SECOND = 4 };
+    struct harness_server h;
+    struct seen seen = { 0 };
+    int clients[CLIENTS];
+
+    harness_start(&h, &(struct ostler_server_options){ .name = "lister", .address = "tcp:127.0.0.1:0",
+                                                       .stream = &lists, .mixin = &ostler_fibers });
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = harness_connect(h.server);
+        ck_assert(harness_say(clients[i], "hello\n"));
+        ck_assert(harness_expect(clients[i], "0, 0 changed\n"));
+    }
+    ck_assert(harness_say(clients[FIRST], "list\n"));
+    ck_assert(harness_wait(computing, 1));
+    ck_assert(harness_say(clients[SECOND], "list\n"));
+    ck_assert(harness_wait(computing, 2));
+    for (int i = 0; i < CLIENTS; i++)
+        if (ends[i])
+            close(clients[i]);
+    await(&seen, h.server, 3, "waits");
+    ck_assert(harness_say(clients[FIRST], "go on\n"));
+    ck_assert(harness_expect(clients[FIRST], "4, 0 changed\n")); /* the first, which is gone, and three */
+    ck_assert(harness_say(clients[SECOND], "go on\n"));
+    ck_assert(harness_expect(clients[SECOND], "4, 0 changed\n"));
+    for (int i = 0; i < CLIENTS; i++)
+        if (!ends[i])
+            close(clients[i]);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 START_TEST(who_asks_wrongly_is_told)
 {
     struct harness_server h;
@@ -586,6 +665,7 @@ static Suite *make_suite(void)
     tcase_add_test(tc, a_callback_that_asks_runs_itself);
     tcase_add_test(tc, an_outgoing_one_is_connecting);
     tcase_add_test(tc, a_visit_ends_when_it_says_so_and_may_cancel);
+    tcase_add_test(tc, requests_may_end_while_a_visit_waits);
     tcase_add_test(tc, who_asks_wrongly_is_told);
     tcase_add_loop_test(tc, the_log_has_a_line_for_each, 0, MIXINS);
     tcase_add_loop_test(tc, a_list_of_thousands_holds_nobody_up_and_loses_nobody, 0, 2);

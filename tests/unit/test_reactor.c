@@ -912,6 +912,51 @@ START_TEST(a_blocked_signal_comes_all_the_same_and_its_disposition_is_left_alone
 }
 END_TEST
 
+enum { WATCHERS = 3 };
+
+static struct party {
+    struct ostler_signal *watchers[WATCHERS];
+    int ran[WATCHERS], count, gone; /* which of them was freed; -1: none yet */
+} party;
+
+/* The first one frees another, which is not to run any more. */
+static void take_part(void *arg)
+{
+    int *ran = arg, other = (int)(ran - party.ran + 1) % WATCHERS;
+
+    ++*ran;
+    if (party.gone < 0) {
+        party.gone = other;
+        ostler_signal_free(party.watchers[other]);
+    }
+    if (++party.count == WATCHERS - 1)
+        ostler_reactor_stop(watched.reactor);
+}
+
+START_TEST(all_who_watch_a_signal_are_told)
+{
+    if (_i)
+        block(SIGUSR1, SIG_BLOCK);
+    party = (struct party){ .gone = -1 };
+    clocks_init(&watched, raise_usr1, nothing);
+    for (int i = 0; i < WATCHERS; i++)
+        ck_assert_int_eq(ostler_signal_new(&party.watchers[i], watched.reactor, SIGUSR1, take_part, &party.ran[i]), 0);
+    for (int times = 1; times <= 3; times++) {
+        party.count = 0;
+        ck_assert_int_eq(ostler_timer_start(watched.a, 0), 0);
+        clocks_run(&watched);
+        for (int i = 0; i < WATCHERS; i++)
+            ck_assert_int_eq(party.ran[i], i == party.gone ? 0 : times);
+    }
+    for (int i = 0; i < WATCHERS; i++)
+        if (i != party.gone)
+            ostler_signal_free(party.watchers[i]);
+    clocks_fini(&watched);
+    if (_i)
+        block(SIGUSR1, SIG_UNBLOCK);
+}
+END_TEST
+
 START_TEST(a_signal_wakes_a_reactor_that_waits)
 {
     struct ostler_signal *s;
@@ -1035,6 +1080,7 @@ int main(void)
     tc = harness_case(suite, "signals");
     tcase_add_test(tc, a_signal_runs_its_function_on_the_reactor);
     tcase_add_test(tc, a_signal_wakes_a_reactor_that_waits);
+    tcase_add_loop_test(tc, all_who_watch_a_signal_are_told, 0, 2);
     tcase_add_test(tc, a_blocked_signal_comes_all_the_same_and_its_disposition_is_left_alone);
     tcase_add_test(tc, the_previous_disposition_comes_back);
     tcase_add_test(tc, what_is_no_signal_is_refused);

@@ -555,6 +555,56 @@ START_TEST(a_silent_peer_times_out)
 }
 END_TEST
 
+/* The end of the line comes after the second time-out. */
+static int read_line_in_spite_of_time_outs(struct ostler_stream *s, struct script *script)
+{
+    char line[8192], whole[8192] = "";
+    size_t count = 0;
+
+    ostler_stream_read_line(s, line, sizeof(line));
+    ostler_stream_set_timeout(s, 50);
+    while (count == 0 || whole[count - 1] != '\n') {
+        ssize_t n = ostler_stream_read_line(s, line, sizeof(line) - count);
+
+        if (n == -ETIMEDOUT && ++script->result[0] <= 2)
+            harness_raise(&script->go);
+        if (n <= 0 && n != -ETIMEDOUT)
+            return -EBADMSG;
+        memcpy(whole + count, line, n > 0 ? (size_t)n : 0);
+        count += n > 0 ? (size_t)n : 0;
+    }
+    script->result[1] = (ssize_t)count;
+    script->result[2] = (ssize_t)strspn(whole, "x");
+    snprintf(script->text, sizeof(script->text), "%s", whole + strspn(whole, "x"));
+    return 0;
+}
+
+static const size_t beginnings[] = { 1, 100, 4096, 4097, 8000 };
+
+START_TEST(a_time_out_in_the_middle_of_a_line_loses_nothing_of_it)
+{
+    struct script *script = new_script((struct script){ .handle = read_line_in_spite_of_time_outs });
+    size_t n = beginnings[_i % 5];
+    struct harness_server h;
+    char text[8192];
+    int client;
+
+    play(&h, _i / 5, script);
+    client = harness_connect(h.server);
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "begin\n", 6);
+    ck_assert(harness_send(client, text, 6 + n));
+    ck_assert(harness_wait(&script->go, 2));
+    ck_assert(harness_say(client, "end\n"));
+    ck_assert(harness_wait(&script->ended, 1));
+    ck_assert_int_eq(script->result[1], (ssize_t)n + 4);
+    ck_assert_int_eq(script->result[2], (ssize_t)n);
+    ck_assert_str_eq(script->text, "end\n");
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 START_TEST(a_handler_sets_its_own_timeout)
 {
     struct script *script = new_script((struct script){ .handle = read_with_timeout });
@@ -1091,6 +1141,7 @@ int main(void)
     tcase_add_loop_test(tc, a_huge_write_is_not_cut, 0, MIXINS);
     tcase_add_loop_test(tc, printf_formats_short_and_long, 0, MIXINS);
     tcase_add_loop_test(tc, a_silent_peer_times_out, 0, MIXINS);
+    tcase_add_loop_test(tc, a_time_out_in_the_middle_of_a_line_loses_nothing_of_it, 0, 5 * MIXINS);
     tcase_add_loop_test(tc, a_handler_sets_its_own_timeout, 0, MIXINS);
     tcase_add_loop_test(tc, a_dripping_peer_meets_the_deadline, 0, MIXINS);
     tcase_add_loop_test(tc, a_peer_that_never_reads_times_out, 0, MIXINS);

@@ -159,6 +159,85 @@ START_TEST(a_graceful_stop_ends_the_input)
 }
 END_TEST
 
+/* ---- A peer that falls silent, however that is seen, is no error of the server's ---- */
+
+static int read_lines(struct actor *self)
+{
+    char line[16];
+    ssize_t n;
+
+    ostler_stream_set_timeout(self->stream, SOON_MS);
+    do
+        n = ostler_stream_read_line(self->stream, line, sizeof(line));
+    while (n > 0);
+    return (int)n;
+}
+
+static int wait_for_its_peer(struct actor *self)
+{
+    struct ostler_wait wait = { .stream = self->stream, .events = OSTLER_READ };
+    char line[16];
+    int n;
+
+    ostler_stream_set_timeout(self->stream, SOON_MS);
+    while ((n = ostler_wait_any(&wait, 1, AGES_MS)) > 0)
+        ostler_stream_read_line(self->stream, line, sizeof(line));
+    return n;
+}
+
+static int wait_past_its_deadline(struct actor *self)
+{
+    struct ostler_wait wait = { .fd = -1 };
+
+    ostler_stream_set_deadline(self->stream, SOON_MS);
+    return ostler_wait_any(&wait, 1, AGES_MS);
+}
+
+static int sleep_past_its_deadline(struct actor *self)
+{
+    ostler_stream_set_deadline(self->stream, SOON_MS);
+    return ostler_sleep_ms(AGES_MS);
+}
+
+static int receive_by_its_socket(struct actor *self)
+{
+    struct ostler_socket *s;
+    char line[16];
+    ssize_t n = ostler_stream_socket(&s, self->stream);
+
+    ostler_socket_settimeout(s, SOON_MS / 1000.0);
+    do
+        n = n < 0 ? n : ostler_socket_recv(s, line, sizeof(line), 0);
+    while (n > 0);
+    return (int)n;
+}
+
+static int (*const silences[])(struct actor *self) = {
+    read_lines, wait_for_its_peer, wait_past_its_deadline, sleep_past_its_deadline, receive_by_its_socket,
+};
+
+START_TEST(a_silent_peer_is_a_line_for_debugging)
+{
+    static const int ways[] = { INLINE, FIBERS, THREADING, FORKING };
+
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        struct stage stage;
+        struct actor *a;
+
+        stage_open(&stage, ways[i], &(struct ostler_server_options){ .name = "tested" });
+        a = actor_start(&stage, silences[_i], NULL);
+        ck_assert_ptr_nonnull(a);
+        ck_assert(harness_say(a->client, "hello\n"));
+        ck_assert_int_eq(actor_join(a), -ETIMEDOUT);
+        ck_assert(harness_log_wait(&stage.h.log, "request failed"));
+        ck_assert_int_eq(harness_log_count(&stage.h.log, "request failed"), 1);
+        if (!harness_log_has(&stage.h.log, "debug tested: ") || harness_log_has(&stage.h.log, "error tested: "))
+            ck_abort_msg("way %d: %s", ways[i], stage.h.log.text);
+        ck_assert_int_eq(stage_close(&stage), 0);
+    }
+}
+END_TEST
+
 /* ---- Parking in between ---- */
 
 static int wait_and_park(struct ostler_stream *s)
@@ -376,6 +455,45 @@ START_TEST(several_may_wait_for_one_descriptor)
     ck_assert_int_eq(stage_close(&stage), 0);
     close(ends[0]);
     close(ends[1]);
+}
+END_TEST
+
+/* ---- A socket that is closed meanwhile ---- */
+
+static int wait_for_a_socket(struct actor *self)
+{
+    struct ostler_wait waits[2] = { { .socket = self->arg, .events = OSTLER_READ, .ready = 77 }, { .events = 0 } };
+
+    harness_raise(&self->noted);
+    return ostler_wait_any(waits, 2, OSTLER_NEVER) == -EBADF && waits[0].ready == 77 ? -EBADF : -EBADMSG;
+}
+
+static int close_a_socket(struct actor *self)
+{
+    return ostler_socket_close(self->arg);
+}
+
+START_TEST(a_fiber_is_told_of_a_socket_that_another_one_closes)
+{
+    struct ostler_socket *ends[2];
+    struct actor *waiting[2], *closing;
+    struct stage stage;
+
+    ck_assert_int_eq(ostler_socketpair(&ends[0], &ends[1], SOCK_STREAM), 0);
+    stage_open(&stage, FIBERS, NULL);
+    for (int i = 0; i < 2; i++) {
+        waiting[i] = actor_start(&stage, wait_for_a_socket, ends[0]);
+        ck_assert_ptr_nonnull(waiting[i]);
+        ck_assert(harness_wait(&waiting[i]->noted, 1));
+    }
+    closing = actor_start(&stage, close_a_socket, ends[0]);
+    ck_assert_ptr_nonnull(closing);
+    ck_assert_int_eq(actor_join(closing), 0);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(actor_join(waiting[i]), -EBADF);
+    ostler_socket_free(ends[0]); /* before the reactor, which must know no more of it */
+    ck_assert_int_eq(stage_close(&stage), 0);
+    ostler_socket_free(ends[1]);
 }
 END_TEST
 
@@ -629,12 +747,14 @@ int main(void)
             tcase_add_loop_test(stream, a_graceful_stop_ends_the_input, way, way + 1);
         }
     }
+    tcase_add_loop_test(stream, a_silent_peer_is_a_line_for_debugging, 0, sizeof(silences) / sizeof(silences[0]));
     tcase_add_loop_test(stream, who_parks_holds_no_descriptor_but_its_own, 0, 3);
     tcase_add_test(stream, who_stops_others_goes_on_as_itself);
     tcase_add_loop_test(things, any_of_many_descriptors_ends_the_wait, INLINE, WAYS);
     tcase_add_loop_test(things, a_file_is_always_ready_and_a_closed_one_an_error, INLINE, WAYS);
     tcase_add_loop_test(things, a_hangup_is_something_to_read, INLINE, FORKING);
     tcase_add_loop_test(things, several_may_wait_for_one_descriptor, FIBERS, WAYS);
+    tcase_add_test(things, a_fiber_is_told_of_a_socket_that_another_one_closes);
     tcase_add_loop_test(things, each_kind_of_thing_ends_the_wait, INLINE, FORKING);
     tcase_add_loop_test(things, wrong_questions_get_no_answer, INLINE, WAYS);
     tcase_add_test(things, a_callback_may_only_look);
