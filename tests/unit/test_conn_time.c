@@ -1,0 +1,315 @@
+/* conn.h: timers, time-outs and deadlines of evented connections. */
+#include "support/conns.h"
+
+static long set_ms; /* what the callbacks below set */
+static uint64_t set_at;
+
+static int open_with_timer(struct ostler_conn *c)
+{
+    note_open(c);
+    set_at = harness_now_ms();
+    return ostler_conn_set_timer(c, set_ms);
+}
+
+static int note_timeout_time(struct ostler_conn *c)
+{
+    seen.number = (size_t)(harness_now_ms() - set_at);
+    return note_timeout(c);
+}
+
+static void set_timer(struct ostler_conn *c, void *ms)
+{
+    set_at = harness_now_ms();
+    seen.result = ostler_conn_set_timer(c, *(long *)ms);
+}
+
+START_TEST(the_timer_fires_once_when_it_is_time)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_with_timer, .on_timeout = note_timeout_time };
+    struct harness_server h;
+    int client;
+
+    set_ms = 30;
+    start(&h, &handler);
+    client = client_of(&h);
+    ck_assert(harness_wait(&seen.fired, 1));
+    ck_assert(harness_is_silent(client));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(harness_count(&seen.fired), 1);
+    ck_assert_uint_ge(seen.number, 30);
+}
+END_TEST
+
+START_TEST(the_timer_is_set_anew_and_cleared)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_with_timer, .on_timeout = note_timeout_time };
+    struct harness_server h;
+    long never = OSTLER_NEVER, nothing = 0, wrong = -2, later = 60000;
+    int client;
+
+    set_ms = 60000;
+    start(&h, &handler);
+    client = client_of(&h);
+    ck_assert(harness_wait(&seen.opened, 1));
+    on_conn(set_timer, &nothing);
+    ck_assert(harness_wait(&seen.fired, 1));
+    on_conn(set_timer, &wrong);
+    ck_assert_int_eq(seen.result, -EINVAL);
+    set_ms = 20;
+    on_conn(set_timer, &set_ms);
+    on_conn(set_timer, &never);
+    ck_assert(harness_is_silent(client));
+    ck_assert_int_eq(harness_count(&seen.fired), 1);
+    on_conn(set_timer, &set_ms);
+    on_conn(set_timer, &later);
+    ck_assert(harness_is_silent(client));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(harness_count(&seen.fired), 1);
+}
+END_TEST
+
+static int set_timer_again(struct ostler_conn *c)
+{
+    note_timeout(c);
+    return ++seen.number < 10 ? ostler_conn_set_timer(c, 1) : 0;
+}
+
+START_TEST(on_timeout_may_set_the_timer_again)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_with_timer, .on_timeout = set_timer_again };
+    struct harness_server h;
+    int client;
+
+    set_ms = 1;
+    start(&h, &handler);
+    client = client_of(&h);
+    ck_assert(harness_wait(&seen.fired, 10));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+static int open_with_timeout(struct ostler_conn *c)
+{
+    note_open(c);
+    seen.result += ostler_conn_set_timeout(c, 0) != -EINVAL;
+    seen.result += ostler_conn_set_timeout(c, -2) != -EINVAL;
+    seen.result += ostler_conn_set_timeout(c, OSTLER_NEVER) != 0;
+    seen.result += ostler_conn_set_timeout(c, set_ms) != 0;
+    return 0;
+}
+
+START_TEST(silence_for_the_timeout_closes)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_with_timeout, .on_data = echo,
+                                                        .on_close = note_close };
+    struct harness_server h;
+    uint64_t begin, last = 0;
+    int client;
+
+    set_ms = 300 * harness_slow();
+    start(&h, &handler);
+    client = client_of(&h);
+    begin = harness_now_ms();
+    while (harness_now_ms() - begin < 2 * (uint64_t)set_ms) {
+        ck_assert(harness_say(client, "x"));
+        ck_assert(harness_expect(client, "x"));
+        last = harness_now_ms();
+        ck_assert(harness_is_silent(client));
+    }
+    check_closed(OSTLER_CLOSE_TIMEOUT, -ETIMEDOUT);
+    ck_assert_uint_ge(harness_now_ms() - last + 20, (uint64_t)set_ms);
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(seen.result, 0);
+}
+END_TEST
+
+START_TEST(the_servers_timeout_is_where_it_starts)
+{
+    static const struct ostler_conn_handler handler = { .on_close = note_close };
+    struct harness_server h;
+    int client;
+
+    start_with(&h, &handler, (struct ostler_server_options){ .timeout_ms = 30 });
+    client = client_of(&h);
+    check_closed(OSTLER_CLOSE_TIMEOUT, -ETIMEDOUT);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+static int open_without_timeout(struct ostler_conn *c)
+{
+    note_open(c);
+    return ostler_conn_set_timeout(c, OSTLER_NEVER);
+}
+
+START_TEST(a_connection_may_do_without_the_servers_timeout)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_without_timeout, .on_data = echo,
+                                                        .on_close = note_close };
+    struct harness_server h;
+    int client;
+
+    start_with(&h, &handler, (struct ostler_server_options){ .timeout_ms = 10 });
+    client = client_of(&h);
+    ck_assert(harness_is_silent(client));
+    ck_assert(harness_say(client, "x"));
+    ck_assert(harness_expect(client, "x"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+START_TEST(a_peer_that_takes_nothing_times_out)
+{
+    static const struct ostler_conn_handler handler = { .on_open = write_a_lot_and_close, .on_close = note_close };
+    struct harness_server h;
+    int client;
+
+    lot = new_pattern(LOT);
+    start_with(&h, &handler, (struct ostler_server_options){ .timeout_ms = 100 });
+    client = slow_client_of(&h);
+    ck_assert(harness_wait(&seen.closed, 1));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    free(lot);
+}
+END_TEST
+
+static int open_with_deadline(struct ostler_conn *c)
+{
+    note_open(c);
+    seen.result += ostler_conn_set_deadline(c, -2) != -EINVAL;
+    seen.result += ostler_conn_set_deadline(c, set_ms) != 0;
+    return 0;
+}
+
+START_TEST(the_deadline_closes_however_busy_it_is)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_with_deadline, .on_data = echo,
+                                                        .on_close = note_close };
+    struct harness_server h;
+    uint64_t begin;
+    int client;
+    bool open = true;
+
+    set_ms = 200;
+    start(&h, &handler);
+    begin = harness_now_ms();
+    client = client_of(&h);
+    while (open && harness_now_ms() - begin < (uint64_t)harness_deadline_ms()) {
+        char byte;
+
+        open = harness_say(client, "x") && harness_receive_once(client, &byte, 1) == 1;
+    }
+    check_closed(OSTLER_CLOSE_DEADLINE, -ETIMEDOUT);
+    ck_assert_uint_ge(harness_now_ms() - begin, (uint64_t)set_ms);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(seen.result, 0);
+}
+END_TEST
+
+START_TEST(the_servers_deadline_counts_from_the_start)
+{
+    static const struct ostler_conn_handler handler = { .on_close = note_close };
+    struct harness_server h;
+    int client;
+
+    start_with(&h, &handler, (struct ostler_server_options){ .deadline_ms = 30 });
+    client = client_of(&h);
+    check_closed(OSTLER_CLOSE_DEADLINE, -ETIMEDOUT);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+static void set_deadline(struct ostler_conn *c, void *ms)
+{
+    seen.result = ostler_conn_set_deadline(c, *(long *)ms);
+}
+
+START_TEST(a_deadline_may_be_lifted)
+{
+    static const struct ostler_conn_handler handler = { .on_open = note_open, .on_data = echo,
+                                                        .on_close = note_close };
+    struct harness_server h;
+    long never = OSTLER_NEVER;
+    int client;
+
+    start_with(&h, &handler, (struct ostler_server_options){ .deadline_ms = 60000 });
+    client = client_of(&h);
+    ck_assert(harness_wait(&seen.opened, 1));
+    set_ms = 20;
+    on_conn(set_deadline, &set_ms);
+    on_conn(set_deadline, &never);
+    ck_assert(harness_is_silent(client));
+    ck_assert(harness_say(client, "x") && harness_expect(client, "x"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+static int open_with_timers(struct ostler_conn *c)
+{
+    note_open(c);
+    ostler_conn_set_timer(c, 20);
+    return ostler_conn_set_timeout(c, 60);
+}
+
+START_TEST(the_timer_does_not_count_as_progress)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_with_timers, .on_timeout = note_timeout,
+                                                        .on_close = note_close };
+    struct harness_server h;
+    int client;
+
+    start(&h, &handler);
+    client = client_of(&h);
+    check_closed(OSTLER_CLOSE_TIMEOUT, -ETIMEDOUT);
+    ck_assert_str_eq(seen.trace, "otc");
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+START_TEST(a_timer_without_on_timeout_does_nothing)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_with_timer, .on_data = echo };
+    struct harness_server h;
+    int client;
+
+    set_ms = 5;
+    start(&h, &handler);
+    client = client_of(&h);
+    ck_assert(harness_is_silent(client));
+    ck_assert(harness_say(client, "x") && harness_expect(client, "x"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("conn_time");
+    TCase *tc = harness_case(suite, "time");
+
+    tcase_add_test(tc, the_timer_fires_once_when_it_is_time);
+    tcase_add_test(tc, the_timer_is_set_anew_and_cleared);
+    tcase_add_test(tc, on_timeout_may_set_the_timer_again);
+    tcase_add_test(tc, silence_for_the_timeout_closes);
+    tcase_add_test(tc, the_servers_timeout_is_where_it_starts);
+    tcase_add_test(tc, a_connection_may_do_without_the_servers_timeout);
+    tcase_add_test(tc, a_peer_that_takes_nothing_times_out);
+    tcase_add_test(tc, the_deadline_closes_however_busy_it_is);
+    tcase_add_test(tc, the_servers_deadline_counts_from_the_start);
+    tcase_add_test(tc, a_deadline_may_be_lifted);
+    tcase_add_test(tc, the_timer_does_not_count_as_progress);
+    tcase_add_test(tc, a_timer_without_on_timeout_does_nothing);
+    return harness_main(suite);
+}
