@@ -133,9 +133,9 @@ OSTLER_API ssize_t ostler_socket_recvmsg(struct ostler_socket *s, struct msghdr 
 OSTLER_API ssize_t ostler_socket_sendmsg(struct ostler_socket *s, const struct msghdr *message, int flags);
 
 /** s.sendfile(file, offset, count): send count bytes of fd (0: up to its end) from offset
- *  on; fd's own position stays. Return how many: less when the file ends sooner, or when some
- *  had left before the time-out, which is for the whole. Past it, or with one of 0, -ETIMEDOUT or
- *  -EAGAIN says that none has. -EINVAL: no regular file, or no stream socket. */
+ *  on. Return how many, less when the file ends sooner. The time-out is for the whole. fd's own
+ *  position stays; but when sending has failed, with -ETIMEDOUT too, or -EAGAIN, it is behind what
+ *  had left by then. -EINVAL: no regular file, or no stream socket. */
 OSTLER_API off_t ostler_socket_sendfile(struct ostler_socket *s, int fd, off_t offset, size_t count);
 
 /** socket.send_fds(), socket.recv_fds(): bytes, at least one, and descriptors along with

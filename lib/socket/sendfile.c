@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "net/socket.h"
 #include "socket/call.h"
@@ -73,8 +74,7 @@ off_t ostler_socket_sendfile(struct ostler_socket *s, int file, off_t offset, si
         if (sent > 0)
             f.n -= (size_t)sent;
     }
-    /* Who goes on after that goes on behind what has left. */
-    if ((sent == -EAGAIN || sent == -ETIMEDOUT) && at > offset)
-        return at - offset;
+    if (sent < 0)
+        lseek(file, at, SEEK_SET);
     return sent < 0 ? sent : at - offset;
 }

@@ -304,8 +304,8 @@ END_TEST
 
 static const double short_times[] = { 0, 0.05, OSTLER_NEVER };
 
-/* Nobody reads: with no time-out of its own the kernel's ends it. */
-START_TEST(sendfile_tells_what_had_left_when_its_time_was_up)
+/* Nobody reads: with no time-out of its own the kernel's ends it. The position says where to go on. */
+START_TEST(the_time_out_of_sendfile_is_for_the_whole)
 {
     static const struct timeval kernels = { .tv_usec = 50000 };
     struct pair p = make_pair(SOCK_STREAM);
@@ -314,10 +314,12 @@ START_TEST(sendfile_tells_what_had_left_when_its_time_was_up)
 
     ck_assert_int_eq(ostler_socket_setsockopt_buffer(p.a, SOL_SOCKET, SO_SNDTIMEO, &kernels, sizeof(kernels)), 0);
     ck_assert_int_eq(ostler_socket_settimeout(p.a, short_times[_i]), 0);
-    sent = ostler_socket_sendfile(p.a, fd, 0, 0);
+    ck_assert_int_eq(ostler_socket_sendfile(p.a, fd, 0, 0), error);
+    sent = lseek(fd, 0, SEEK_CUR);
     ck_assert_int_gt(sent, 0);
     ck_assert_int_lt(sent, FILE_SIZE);
     ck_assert_int_eq(ostler_socket_sendfile(p.a, fd, sent, 0), error);
+    ck_assert_int_eq(lseek(fd, 0, SEEK_CUR), sent);
     ck_assert_int_eq(ostler_socket_settimeout(p.b, 0), 0);
     for (off_t at = 0; at < sent;) {
         static unsigned char got[65536];
@@ -432,7 +434,7 @@ int main(void)
     tc = harness_case(suite, "sendfile");
     tcase_add_loop_test(tc, sendfile_sends_from_the_offset_as_much_as_there_is, 0, STREAM_KINDS);
     tcase_add_test(tc, sendfile_takes_regular_files_and_stream_sockets_alone);
-    tcase_add_loop_test(tc, sendfile_tells_what_had_left_when_its_time_was_up, 0, 3);
+    tcase_add_loop_test(tc, the_time_out_of_sendfile_is_for_the_whole, 0, 3);
     tc = harness_case(suite, "messages");
     tcase_add_loop_test(tc, recvmsg_and_sendmsg_carry_pieces, 0, 2);
     tcase_add_loop_test(tc, descriptors_go_along_with_bytes_and_are_close_on_exec, 0, 2);

@@ -221,16 +221,10 @@ static ssize_t do_sendto(double t)
     return n;
 }
 
-/* What has left by the end of its time is told; that the time was up, by the next call. */
 static ssize_t do_sendfile(double t)
 {
-    off_t sent;
-
     ostler_socket_settimeout(stream.a, t);
-    sent = ostler_socket_sendfile(stream.a, content, 0, 0);
-    if (sent <= 0 || sent >= LARGE)
-        return sent;
-    return t > 0 ? -ETIMEDOUT : -EAGAIN;
+    return ostler_socket_sendfile(stream.a, content, 0, 0);
 }
 
 static ssize_t do_accept(double t)
