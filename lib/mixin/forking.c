@@ -14,7 +14,8 @@
  *
  * What can fail comes before fork(3), since a child that there is may have answered already: memory, and the relay.
  * Who gets no child then has not begun, and goes back to the server, which lets it wait. One whose pidfd cannot be
- * had or watched, for want of descriptors, runs like any other: it is looked after by a timer, and waited for by its number.
+ * had or watched, for want of descriptors, runs like any other: a timer looks after it, and it is waited for by its
+ * number.
  *
  * Where the time goes. A connection that is accepted, echoed and closed costs a third to a half more CPU here
  * than in the C peer of the benchmark, nearly all of it in the kernel, and most for

@@ -6,7 +6,8 @@
  *
  * A place may be free, and the mix-in lack a thread, a process or memory for whoever is to have it. That one has
  * not begun, and waits again, before all others; nobody gets a place until a request has ended, or 10 ms, doubling
- * to 1 s, are over. Refused is only who cannot wait: in ostler_server_handle_request(), and when a stop's time is up. */
+ * to 1 s, are over. Refused is only who cannot wait: in ostler_server_handle_request(), and when a stop's time is
+ * up. */
 #include <errno.h>
 
 #include <ostler/error.h>

@@ -175,13 +175,13 @@ START_TEST(who_cannot_be_run_waits_until_he_can)
     ck_assert(harness_wait(&notes->began, 1));
     atomic_store(&permits, 0);
     for (int i = 0; i < 10; i++)
-        client[i] = client_who_says(&h, (char)('a' + i));
+        client[i] = client_who_says(&h, (char)('A' + i));
     ck_assert(harness_log_wait(&h.log, lack_line));
     ck_assert(harness_is_silent(client[9]));
     ck_assert_int_eq(harness_log_count(&h.log, "cannot run another request"), 1);
     atomic_store(&permits, INT32_MAX);
     for (int i = 0; i < 10; i++) {
-        ck_assert(harness_expect(client[i], (char[]){ (char)('a' + i), '\0' }));
+        ck_assert(harness_expect(client[i], (char[]){ (char)('A' + i), '\0' }));
         ck_assert(harness_expect_end(client[i]));
         close(client[i]);
     }
@@ -215,12 +215,12 @@ START_TEST(those_who_wait_keep_their_order)
     ck_assert(harness_wait(&held[0], 1));
     atomic_store(&permits, 1);
     for (int i = 0; i < ROW; i++)
-        client[i] = client_who_says(&h, (char)('a' + i));
+        client[i] = client_who_says(&h, (char)('A' + i));
     harness_raise(&held[1]);
     ck_assert(harness_log_wait(&h.log, lack_line));
     for (int i = 0; i < ROW; i++) {
         ck_assert(harness_wait(&notes->began, i + 1));
-        ck_assert_int_eq(notes->seen[i], 'a' + i);
+        ck_assert_int_eq(notes->seen[i], 'A' + i);
         atomic_store(&permits, 1);
     }
     atomic_store(&permits, INT32_MAX);
@@ -327,11 +327,11 @@ START_TEST(children_without_pidfds_are_none_the_worse)
     ck_assert_int_eq(ostler_reactor_post(ostler_server_reactor(h.server), hold_loop, held), 0);
     ck_assert(harness_wait(&held[0], 1));
     for (int i = 0; i < ROW; i++)
-        client[i] = client_who_says(&h, (char)('a' + i));
+        client[i] = client_who_says(&h, (char)('A' + i));
     atomic_store(&pidfd_error, pidfd_errors[_i]);
     harness_raise(&held[1]);
     for (int i = 0; i < ROW; i++) {
-        ck_assert(harness_expect(client[i], (char[]){ (char)('a' + i), '\0' }));
+        ck_assert(harness_expect(client[i], (char[]){ (char)('A' + i), '\0' }));
         ck_assert(harness_expect_end(client[i]));
         close(client[i]);
     }
