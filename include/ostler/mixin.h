@@ -49,8 +49,7 @@ OSTLER_API extern const struct ostler_mixin ostler_forking;
  *  guarded (a function with larger local variables can leap over them, unless it is
  *  compiled with -fstack-clash-protection). Before Linux 6.13 a stack takes two memory
  *  mappings of the vm.max_map_count that a process may have: when max_requests needs
- *  more, a warning says how many; beyond the limit requests fail with -ENOMEM, and the
- *  listener pauses.
+ *  more, a warning says how many; beyond the limit requests wait until others have ended.
  *
  *  A handler that overflows its stack ends the process by SIGSEGV; standard error names
  *  the server and stack_size before. For that, while such a server is open, SIGSEGV has a

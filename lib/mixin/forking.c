@@ -12,9 +12,10 @@
  * Where there is no pidfd_open(2), which old seccomp filters forbid and valgrind may not know,
  * the parent reads from a pipe that only the child holds instead, and waits for its number.
  *
- * What can fail is had before fork(3): memory, the relay, and a descriptor that keeps
- * the pidfd's place; for a child whose pidfd cannot be had must be killed, while it may
- * have answered already.
+ * What can fail comes before fork(3), since a child that there is may have answered already: memory, and the relay.
+ * Who gets no child then has not begun, and goes back to the server, which lets it wait. One whose pidfd cannot be
+ * had or watched, for want of descriptors, runs like any other: a timer looks after it, and it is waited for by its
+ * number.
  *
  * Where the time goes. A connection that is accepted, echoed and closed costs a third to a half more CPU here
  * than in the C peer of the benchmark, nearly all of it in the kernel, and most for
@@ -26,7 +27,7 @@
  *   - Then the children run first, while what was made for them is in the cache: a tenth less.
  *   - What a child must take back is known before the row (child.h): which signals are caught, 62
  *     calls, and which descriptors are to be closed, by runs. Nothing is blocked if nothing is caught.
- *   - Relays are made once and shown to their child (relay.c); a place for a pidfd is kept once.
+ *   - Relays are made once and shown to their child (relay.c).
  *   - The worker of a daemon has one thread (stopper.c).
  *   - What each child runs stands together in memory (hot.h), and of what is the process's one page is written to.
  *
@@ -72,7 +73,6 @@ struct forking {
     struct ost_job birth;
     struct ost_relays relays;
     struct ost_legacy legacy;
-    int spare;    /* a descriptor that keeps a place for the next pidfd; -1: it was given up for one */
     bool by_pipe; /* there are no pidfds */
     int alone;    /* so many are forked one by one: one could not be made lately */
 };
@@ -85,9 +85,9 @@ struct child {
     struct ost_relay *relay;
     struct ost_watch watch; /* of its pidfd, or the pipe, or of -1 */
     bool killed;            /* by us */
-    bool by_pipe;
+    bool by_number;         /* there is no pidfd */
     pid_t pid; /* 0: it is not born */
-    struct ost_timer look; /* the pipe's other end is closed, and the child is still there */
+    struct ost_timer look; /* nothing tells of its end; or the pipe's other end is closed, and it is still there */
 };
 
 /* While it is forked, and its siblings are. */
@@ -110,7 +110,6 @@ static void name_descriptors(struct ost_holder *holder, struct ost_closing *clos
 
     OST_LIST_EACH(node, next, &f->children)
         ost_closing_add(closing, OST_CONTAINER(node, struct child, node)->watch.fd);
-    ost_closing_add(closing, f->spare);
 }
 
 static void bear(struct ost_job *job);
@@ -123,15 +122,6 @@ static bool has_pidfds(void)
         return errno != ENOSYS && errno != EPERM;
     close(fd);
     return true;
-}
-
-/* 0 or -errno. */
-static int keep_place(struct forking *f)
-{
-    if (f->by_pipe || f->spare >= 0)
-        return 0;
-    f->spare = fcntl(f->reactor->wake_fd, F_DUPFD_CLOEXEC, 0);
-    return f->spare < 0 ? -errno : 0;
 }
 
 static int open_forking(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
@@ -148,8 +138,6 @@ static int open_forking(void *state, const struct ostler_server_options *options
     }
     f->by_pipe = !has_pidfds();
     f->reactor = reactor;
-    f->spare = -1;
-    keep_place(f); /* or else when there is one */
     f->birth.run = bear;
     ost_list_init(&f->birth.node);
     ost_list_init(&f->unborn);
@@ -171,8 +159,7 @@ static void free_child(struct child *c)
     ost_watch_fini(&c->watch);
     if (c->watch.fd >= 0)
         close(c->watch.fd);
-    if (c->by_pipe)
-        ost_timer_fini(&c->look, owner_of(c)->reactor);
+    ost_timer_fini(&c->look, owner_of(c)->reactor);
     ost_relay_close(c->relay);
     free(c);
 }
@@ -185,7 +172,7 @@ static bool has_ended(const struct child *c, int options, siginfo_t *how)
 
     do {
         *how = (siginfo_t){ 0 };
-        error = waitid(c->by_pipe ? P_PID : P_PIDFD, (id_t)(c->by_pipe ? c->pid : c->watch.fd), how,
+        error = waitid(c->by_number ? P_PID : P_PIDFD, (id_t)(c->by_number ? c->pid : c->watch.fd), how,
                        WEXITED | options);
     } while (error < 0 && errno == EINTR);
     return error < 0 || how->si_pid != 0;
@@ -273,40 +260,27 @@ static void on_ended(struct ost_watch *watch, unsigned what)
     (void)what;
     if (has_ended(c, WNOHANG, &how))
         bury(c, &how);
-    else if (c->by_pipe)
+    else if (c->by_number)
         look_later(c);
     ost_reactor_settle(reactor);
 }
 
-static bool lacks_place(int error)
-{
-    return error == EMFILE || error == ENFILE;
-}
-
-/* The pidfd of process pid, in the place that was kept for it if there is no other. */
-static int open_pidfd(struct forking *f, pid_t pid)
-{
-    int fd = pidfd_open(pid, 0);
-
-    if (fd >= 0 || f->spare < 0 || !lacks_place(errno))
-        return fd;
-    close(f->spare);
-    f->spare = -1;
-    return pidfd_open(pid, 0);
-}
-
-/* 0 or -errno; -ESRCH: it has ended, and SIGCHLD is ignored (-EINVAL, of some kernels, if it
- * ends just then). */
-static int watch(struct forking *f, const struct birth *b)
+/* See to it that the child's end is seen. ESRCH: it has ended, and SIGCHLD is ignored (EINVAL, of some kernels, if
+ * it ends just then). */
+static void attend(struct forking *f, const struct birth *b)
 {
     struct child *c = b->child;
-    int fd = f->by_pipe ? b->ends[0] : open_pidfd(f, b->pid);
+    int fd = f->by_pipe ? b->ends[0] : pidfd_open(b->pid, 0);
 
     c->pid = c->stream->child = b->pid;
-    if (fd < 0)
-        return errno == EINVAL ? -ESRCH : -errno;
+    c->by_number = f->by_pipe || fd < 0;
+    if (fd < 0 && (errno == ESRCH || errno == EINVAL)) {
+        bury(c, &(siginfo_t){ 0 });
+        return;
+    }
     ost_watch_init(&c->watch, f->reactor, fd, on_ended);
-    return ost_watch_set(&c->watch, OST_READ);
+    if (fd < 0 || ost_watch_set(&c->watch, OST_READ) < 0)
+        look_later(c);
 }
 
 /* What can fail before there is a child. */
@@ -363,54 +337,23 @@ static pid_t fork_child(const struct forking *f, struct birth *births, size_t n)
     return pid;
 }
 
-/* There is no way to see the end of process pid: end it now. */
-static void end_at_once(pid_t pid)
+/* Fork a child for each of *n births, or for as many as there can be: *n. 0, or -errno: why there are no more. */
+OST_HOT static int fork_all(struct forking *f, struct birth *births, size_t *n)
 {
-    siginfo_t how;
+    int error = ost_legacy_take_stock(&f->legacy, f->reactor);
+    size_t born = 0;
 
-    kill(pid, SIGKILL);
-    while (waitid(P_PID, (id_t)pid, &how, WEXITED) < 0 && errno == EINTR)
-        continue;
-}
-
-/* See to it that its end is seen. 0, or -errno: there is no child. */
-static int attend(struct forking *f, const struct birth *b)
-{
-    int error = b->pid < 0 ? b->pid : watch(f, b);
-
-    if (error < 0 && error != -ESRCH)
-        f->alone = IN_A_ROW;
-    else if (f->alone > 0)
-        f->alone--;
-    if (error == -ESRCH) {
-        bury(b->child, &(siginfo_t){ 0 });
-        return 0;
+    while (born < *n && error == 0) {
+        births[born].pid = fork_child(f, births, born);
+        if (births[born].pid < 0)
+            error = births[born].pid;
+        else
+            born++;
     }
-    if (error < 0 && b->pid > 0)
-        end_at_once(b->pid);
-    if (error < 0) {
-        b->child->stream->death = OST_UNBORN;
-        free_child(b->child);
-    }
-    return error;
-}
-
-static int take_stock(struct forking *f)
-{
-    int error = keep_place(f);
-
+    *n = born;
     if (error < 0)
-        return error;
-    return ost_legacy_take_stock(&f->legacy, f->reactor);
-}
-
-/* Fork a child for each of n births. */
-OST_HOT static void fork_all(struct forking *f, struct birth *births, size_t n)
-{
-    int error = take_stock(f);
-
-    for (size_t i = 0; i < n; i++)
-        births[i].pid = error < 0 ? error : fork_child(f, births, i);
+        f->alone = IN_A_ROW;
+    return error;
 }
 
 static size_t take_unborn(struct forking *f, struct birth *births)
@@ -423,15 +366,24 @@ static size_t take_unborn(struct forking *f, struct birth *births)
     return n;
 }
 
-static void attend_all(struct forking *f, const struct birth *births, size_t n)
+/* There is no child for it. */
+static void give_back(struct child *c, int error)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct ostler_request *r = &births[i].child->stream->request;
-        int error = attend(f, &births[i]);
+    struct ostler_request *r = &c->stream->request;
 
-        if (error < 0)
-            r->owner->unborn(r->owner, r, error);
-    }
+    c->stream->death = OST_UNBORN;
+    free_child(c);
+    r->owner->unborn(r->owner, r, error);
+}
+
+/* Those n, and whose turn would be after them. The youngest come first, as the server puts each before the others
+ * that wait. */
+static void give_back_all(struct forking *f, const struct birth *births, size_t n, int error)
+{
+    while (!ost_list_is_empty(&f->unborn))
+        give_back(OST_CONTAINER(f->unborn.prev, struct child, turn), error);
+    while (n-- > 0)
+        give_back(births[n].child, error);
 }
 
 /* All whose turn it is. */
@@ -439,26 +391,29 @@ static void bear(struct ost_job *job)
 {
     struct forking *f = OST_CONTAINER(job, struct forking, birth);
     struct birth births[IN_A_ROW];
-    size_t n;
+    size_t n, born;
 
-    while ((n = take_unborn(f, births)) > 0) {
-        fork_all(f, births, n);
+    while ((n = born = take_unborn(f, births)) > 0) {
+        int error = fork_all(f, births, &born);
+
         sched_yield(); /* to the children: see above */
-        attend_all(f, births, n);
+        for (size_t i = 0; i < born; i++)
+            attend(f, &births[i]);
+        if (error < 0)
+            give_back_all(f, births + born, n - born, error);
     }
 }
 
 /* What can fail. */
 static int open_child(struct child *c, struct forking *f)
 {
-    int error = f->by_pipe ? ost_timer_init(&c->look, f->reactor, on_look) : 0;
+    int error = ost_timer_init(&c->look, f->reactor, on_look);
 
     if (error < 0)
         return error;
     error = ost_relay_open(&c->relay, &f->relays);
-    if (error < 0 && f->by_pipe)
+    if (error < 0)
         ost_timer_fini(&c->look, f->reactor);
-    c->by_pipe = f->by_pipe;
     return error;
 }
 
@@ -474,22 +429,33 @@ static int new_child(struct child **out, struct forking *f, struct ost_stream *s
     c->stream = s;
     s->host = c;
     s->relay = c->relay;
+    s->death = OST_REPORTED; /* it may have been tried before */
     s->request.in_child = true;
     ost_watch_init(&c->watch, f->reactor, -1, NULL);
     ost_list_append(&f->children, &c->node);
     ost_list_init(&c->turn);
+    if (s->shut_read) /* stopped while it waited for its place: the FIN is the parent's, see close.c */
+        ost_relay_stop(c->relay, s->request.input_left);
     *out = c;
     return 0;
 }
 
-/* Where one could not be made, the next ones are tried alone: all others had better wait in the kernel than
- * fail. Not only the next: at a limit it succeeds whenever a child has ended. */
+/* Where one could not be made, the next ones are tried alone: none of the others is taken in for nothing. Not only
+ * the next: at a limit it succeeds whenever a child has ended. */
 static int bear_now(struct forking *f, struct child *c)
 {
     struct birth b = { .child = c };
+    size_t n = 1;
+    int error = fork_all(f, &b, &n);
 
-    fork_all(f, &b, 1);
-    return attend(f, &b);
+    if (error < 0) {
+        c->stream->death = OST_UNBORN;
+        free_child(c);
+        return error;
+    }
+    f->alone--;
+    attend(f, &b);
+    return 0;
 }
 
 static int process(void *state, struct ostler_request *request)
@@ -509,7 +475,7 @@ static int process(void *state, struct ostler_request *request)
 
 static int send_kill(const struct child *c)
 {
-    return c->by_pipe ? kill(c->pid, SIGKILL) : pidfd_send_signal(c->watch.fd, SIGKILL, NULL, 0);
+    return c->by_number ? kill(c->pid, SIGKILL) : pidfd_send_signal(c->watch.fd, SIGKILL, NULL, 0);
 }
 
 static int kill_child(void *state, struct ostler_request *request)
@@ -555,8 +521,6 @@ static void close_forking(void *state)
     ost_list_remove(&f->birth.node);
     ost_relays_fini(&f->relays);
     ost_closing_free(&f->legacy.closing);
-    if (f->spare >= 0)
-        close(f->spare);
     ost_list_remove(&f->holder.node);
     ost_kinds_leave(OST_CHILDREN);
 }

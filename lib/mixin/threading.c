@@ -13,8 +13,8 @@
  * so the queue empties whatever the handlers do; and of a row of connections that end and begin,
  * most find a thread that is awake.
  *
- * The server never hands over more than the capacity, so there is always a thread to come for
- * what stands in the queue: one that runs no handler, or one that could not be started.
+ * The server never hands over more than the capacity, and process fails when a thread that is needed cannot be
+ * started, so there is always one to come for what stands in the queue.
  *
  * Where a connection's time goes (connect, echo, close; 64 at once on one core): to the 7 calls that it
  * needs (accept4, setsockopt for the time-out, recv twice, send, shutdown, close), to 0.6 of
@@ -65,10 +65,8 @@ struct worker {
 
 static int set_attributes(struct threading *t, const struct ostler_server_options *options)
 {
-    size_t size = options->stack_size;
+    size_t size = options->stack_size + (size_t)PTHREAD_STACK_MIN; /* the guard, and what the C library keeps there */
 
-    if (size < (size_t)PTHREAD_STACK_MIN)
-        size = (size_t)PTHREAD_STACK_MIN;
     if (pthread_attr_init(&t->attributes) != 0)
         return -ENOMEM;
     pthread_attr_setdetachstate(&t->attributes, PTHREAD_CREATE_DETACHED);
@@ -290,8 +288,6 @@ static int process(void *state, struct ostler_request *request)
     pthread_mutex_lock(&t->lock);
     if (t->queued >= t->free && t->threads < (size_t)t->capacity)
         error = start(t);
-    if (error < 0 && t->threads > 0)
-        error = 0; /* one of those that run will take it */
     if (error == 0) {
         enqueue(t, request);
         sleeper = rouse_if_due(t);

@@ -10,6 +10,7 @@
 struct ost_packet {
     struct ost_origin origin;
     bool silent; /* there is to be no reply */
+    bool lost;   /* the reply could not be sent */
     char *out;
     size_t count, size;
 };
@@ -24,6 +25,11 @@ void ost_packet_free(struct ost_packet *p)
 void ost_packet_silence(struct ost_packet *p)
 {
     p->silent = true;
+}
+
+bool ost_packet_is_lost(const struct ost_packet *p)
+{
+    return p->lost;
 }
 
 /* What the line buffer of a connection holds is all there is of a datagram. */
@@ -127,8 +133,9 @@ static void finish(struct ost_stream *s)
     ostler_stream_flush(&s->base); /* into the packet */
     if (p->silent || check(s) < 0)
         return;
-    if (ost_packet_send(r->watch.fd, ost_request_peer(r), &p->origin, p->out, p->count) < 0)
-        atomic_fetch_add(&r->owner->dropped, 1);
+    p->lost = ost_packet_send(r->watch.fd, ost_request_peer(r), &p->origin, p->out, p->count) < 0;
+    if (p->lost)
+        atomic_fetch_add(&r->owner->dropped, 1); /* of a child the parent does so: see relay.c */
     else
         ost_request_count(&r->bytes_out, p->count);
 }

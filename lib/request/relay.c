@@ -20,6 +20,7 @@ struct report {
     int result, reason, error, io_error;
     uint64_t bytes_in, bytes_out;
     unsigned char eof, peer_done, broken;
+    unsigned char lost; /* a datagram's reply */
     /* What only the next child needs. */
     unsigned char shut;
     int input_left;
@@ -270,6 +271,7 @@ static struct report report_of(const struct ost_stream *s, int result)
         .eof = r->eof,
         .peer_done = r->peer_done,
         .broken = r->broken,
+        .lost = s->packet && ost_packet_is_lost(s->packet),
         .shut = s->shut,
         .input_left = r->input_left,
         .timeout_ms = s->timeout_ms,
@@ -319,6 +321,8 @@ static void take_end(struct ostler_request *r, const struct ost_shared *shared, 
     r->eof = report->eof != 0;
     r->peer_done = report->peer_done != 0;
     r->broken = report->broken != 0;
+    if (report->lost && r->datagram)
+        atomic_fetch_add(&r->owner->dropped, 1);
     OST_CONTAINER(r, struct ost_stream, request)->shut_down = atomic_load(&shared->state) == ENDED;
 }
 

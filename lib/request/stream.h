@@ -88,6 +88,9 @@ int ost_packet_new(struct ostler_request **out, struct ost_owner *owner, int fd,
 void ost_packet_free(struct ost_packet *packet); /* NULL is fine */
 void ost_packet_silence(struct ost_packet *packet);
 
+/* Has its reply left, and the kernel refused it? */
+bool ost_packet_is_lost(const struct ost_packet *packet);
+
 /* 0, or why its handler may do nothing any more: -ECANCELED, or -ETIMEDOUT past the deadline. Thread:
  * the handler's. */
 static inline int ost_stream_check(const struct ost_stream *s)

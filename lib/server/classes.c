@@ -46,6 +46,7 @@ static int process_stream(struct ostler_server *s, struct ostler_request *r)
 {
     int error = s->mixin->process(s->mixin_state, r);
 
+    s->mixin_error = error;
     s->elsewhere = error == 0 && !OST_CONTAINER(r, struct ost_stream, request)->parker;
     return error;
 }

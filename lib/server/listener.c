@@ -1,7 +1,7 @@
 /* Accepting. A bounded number of connections a wake-up, so that those that are open
  * are served in between. Out of descriptors or memory: the listener pauses (a level-
- * triggered one would spin), and tries again when a descriptor of ours is closed, or
- * after 10 ms, doubling to 1 s. The kernel's queue holds the clients meanwhile. */
+ * triggered one would spin), and tries again after 10 ms, doubling to 1 s; or, if it is
+ * descriptors, when one of ours is closed. The kernel's queue holds the clients meanwhile. */
 #include "server/listener.h"
 
 #include <errno.h>
@@ -33,6 +33,11 @@ static void log_lack(struct ost_listener *l, int error)
     l->lacked = now;
 }
 
+static bool lacks_descriptors(int error)
+{
+    return error == -EMFILE || error == -ENFILE;
+}
+
 void ost_listener_pause(struct ost_listener *l, int error)
 {
     struct ostler_reactor *r = reactor_of(l);
@@ -44,7 +49,7 @@ void ost_listener_pause(struct ost_listener *l, int error)
         l->pause_ms = PAUSE_MS;
     l->paused = true;
     ost_timer_set(&l->retry, r, ost_reactor_refresh(r) + (uint64_t)l->pause_ms);
-    if (ost_list_is_empty(&l->starved.node))
+    if (lacks_descriptors(error) && ost_list_is_empty(&l->starved.node))
         ost_list_append(&r->starved, &l->starved.node);
     l->pause_ms = l->pause_ms * 2 < MAX_PAUSE_MS ? l->pause_ms * 2 : MAX_PAUSE_MS;
     ost_request_spare_descriptor(r);

@@ -2,14 +2,21 @@
  * connections in the kernel, since the listeners are not watched then; datagrams, which the
  * kernel would drop, and connections that were parked, in a list, in the order in which
  * they came. That they are many must not keep new connections out: every now and then a
- * place is offered to the listeners first. */
+ * place is offered to the listeners first.
+ *
+ * A place may be free, and the mix-in lack a thread, a process or memory for whoever is to have it. That one has
+ * not begun, and waits again, before all others; nobody gets a place until a request has ended, or 10 ms, doubling
+ * to 1 s, are over. Refused is only who cannot wait: in ostler_server_handle_request(), and when a stop's time is
+ * up. */
 #include <errno.h>
+
+#include <ostler/error.h>
 
 #include "request/run.h"
 #include "request/stall.h"
 #include "server/server.h"
 
-enum { MAX_STREAK = 16 };
+enum { MAX_STREAK = 16, PAUSE_MS = 10, MAX_PAUSE_MS = 1000, QUIET_MS = 10000 };
 
 static struct ost_stream *stream_of(struct ostler_request *r)
 {
@@ -27,21 +34,91 @@ static void close_refused(struct ostler_request *r, int error)
     ost_request_close(r);
 }
 
+static void count_waiting(struct ostler_server *s, struct ostler_request *r)
+{
+    ost_stream_note_idle(stream_of(r), ost_reactor_now(s->owner.reactor));
+    if (r->datagram)
+        s->queued++;
+    else
+        s->parked++;
+}
+
+static void enqueue(struct ostler_server *s, struct ostler_request *r)
+{
+    ost_list_append(&s->waiting, &r->job.node);
+    count_waiting(s, r);
+}
+
+/* One line for a time of lack. */
+static void log_lack(struct ostler_server *s, int error)
+{
+    uint64_t now = ost_reactor_refresh(s->owner.reactor);
+
+    if (s->lacked == 0 || now - s->lacked > QUIET_MS)
+        ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING,
+                         "%s: cannot run another request: %s; it waits until one has ended", s->name,
+                         ostler_strerror(error));
+    s->lacked = now;
+}
+
+/* Nobody gets a place for a while. */
+static void pause_places(struct ostler_server *s, int error)
+{
+    log_lack(s, error);
+    s->lacking = true;
+    if (s->retry_timer.due != OST_NEVER)
+        return; /* a request's end has let us try in between */
+    if (s->pause_ms == 0)
+        s->pause_ms = PAUSE_MS;
+    ost_timer_set(&s->retry_timer, s->owner.reactor, ost_reactor_now(s->owner.reactor) + (uint64_t)s->pause_ms);
+    s->pause_ms = s->pause_ms * 2 < MAX_PAUSE_MS ? s->pause_ms * 2 : MAX_PAUSE_MS;
+}
+
+static void on_retry(struct ost_timer *timer)
+{
+    struct ostler_server *s = OST_CONTAINER(timer, struct ostler_server, retry_timer);
+
+    ost_server_give_place(s);
+    ost_server_watch_listeners(s);
+}
+
+static bool may_wait(const struct ostler_server *s, int error)
+{
+    return ost_server_is_lack(error) && !s->one && !s->cut_off;
+}
+
+/* It had a place, and nothing runs it: it is the next one. */
+static void put_back(struct ostler_server *s, struct ostler_request *r, int error)
+{
+    r->counted = false;
+    s->running--;
+    ost_list_append(s->waiting.next, &r->job.node); /* before the first */
+    count_waiting(s, r);
+    pause_places(s, error);
+}
+
+/* 0, even if it waits once more, or -errno. */
 static int process(struct ostler_server *s, struct ostler_request *r)
 {
     const struct ostler_server_class *class = ost_request_class(r);
-    bool cancelled = atomic_load(&r->cancelled);
+    bool cancelled = atomic_load(&r->cancelled), waits;
     struct ost_hold hold;
     int error;
 
+    s->mixin_error = 0;
     ost_stall_begin(&hold, &s->owner, r);
     error = class->process_request(s, r);
-    if (error < 0)
+    waits = error < 0 && error == s->mixin_error && may_wait(s, error);
+    if (error < 0 && !waits)
         class->handle_error(s, r, error);
-    else if (cancelled)
+    else if (error == 0 && cancelled)
         ost_server_limit_child(s, r);
     ost_stall_end(&s->owner, r, "process_request");
-    return error;
+    if (error == 0)
+        s->pause_ms = 0;
+    if (waits)
+        put_back(s, r, error);
+    return waits ? 0 : error;
 }
 
 /* Take a place and run. */
@@ -61,10 +138,9 @@ static int run(struct ostler_server *s, struct ostler_request *r)
     return error;
 }
 
-/* Its mix-in has taken it, and then could not run it: as if process_request had failed. */
-void ost_server_on_unborn(struct ost_owner *owner, struct ostler_request *r, int error)
+static void refuse(struct ostler_server *s, struct ostler_request *r, int error)
 {
-    struct ostler_server *s = owner->server;
+    struct ost_owner *owner = &s->owner;
     struct ost_hold hold;
 
     ost_stall_begin(&hold, owner, r);
@@ -76,14 +152,17 @@ void ost_server_on_unborn(struct ost_owner *owner, struct ostler_request *r, int
             ost_listener_pause(&s->listeners[i], error);
 }
 
-static void enqueue(struct ostler_server *s, struct ostler_request *r)
+/* Its mix-in has taken it, and then could not run it: as if process_request had failed. */
+void ost_server_on_unborn(struct ost_owner *owner, struct ostler_request *r, int error)
 {
-    ost_list_append(&s->waiting, &r->job.node);
-    ost_stream_note_idle(stream_of(r), ost_reactor_now(s->owner.reactor));
-    if (r->datagram)
-        s->queued++;
-    else
-        s->parked++;
+    struct ostler_server *s = owner->server;
+
+    if (!may_wait(s, error)) {
+        refuse(s, r, error);
+        return;
+    }
+    put_back(s, r, error);
+    ost_server_watch_listeners(s);
 }
 
 static struct ostler_request *dequeue(struct ostler_server *s)
@@ -117,6 +196,11 @@ static void ask_listeners(struct ostler_server *s)
         ost_listener_accept_one(&s->listeners[i]);
 }
 
+static bool has_place(const struct ostler_server *s)
+{
+    return !is_full(s) && (!s->lacking || s->cut_off);
+}
+
 void ost_server_fill_places(struct ostler_server *s)
 {
     struct ostler_request *r;
@@ -124,14 +208,20 @@ void ost_server_fill_places(struct ostler_server *s)
     if (s->filling)
         return; /* a request that ends within run() brings us back here */
     s->filling = true;
-    while (!is_full(s) && !ost_list_is_empty(&s->waiting)) {
+    while (has_place(s) && !ost_list_is_empty(&s->waiting)) {
         if (++s->streak > MAX_STREAK)
             ask_listeners(s);
-        r = is_full(s) ? NULL : dequeue(s);
+        r = has_place(s) ? dequeue(s) : NULL;
         if (r)
             run(s, r);
     }
     s->filling = false;
+}
+
+void ost_server_give_place(struct ostler_server *s)
+{
+    s->lacking = false;
+    ost_server_fill_places(s);
 }
 
 /* Nobody would see what their handlers still did. */
@@ -160,7 +250,7 @@ void ost_server_on_parked(struct ost_owner *owner, struct ostler_request *r)
     s->running--;
     s->parked++;
     ost_park(stream_of(r));
-    ost_server_fill_places(s);
+    ost_server_give_place(s);
     ost_server_watch_listeners(s);
 }
 
@@ -180,4 +270,15 @@ void ost_server_on_ready(struct ost_owner *owner, struct ostler_request *r)
         ost_server_fill_places(s);
     }
     ost_server_watch_listeners(s);
+}
+
+int ost_places_init(struct ostler_server *s)
+{
+    ost_list_init(&s->waiting);
+    return ost_timer_init(&s->retry_timer, s->owner.reactor, on_retry);
+}
+
+void ost_places_fini(struct ostler_server *s)
+{
+    ost_timer_fini(&s->retry_timer, s->owner.reactor);
 }

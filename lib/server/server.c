@@ -64,7 +64,7 @@ static void on_ended(struct ost_owner *owner)
     struct ostler_server *s = owner->server;
 
     s->running--;
-    ost_server_fill_places(s);
+    ost_server_give_place(s);
     ost_server_watch_listeners(s);
     ost_server_check_running(s);
 }
@@ -346,7 +346,6 @@ static int init(struct ostler_server *s, const struct ostler_server_options *opt
     s->class = &s->owner.classes[OST_TCP];
     ost_list_init(&s->owner.requests);
     ost_list_init(&s->owner.cursors);
-    ost_list_init(&s->waiting);
     s->name = strdup(name);
     if (!s->name)
         return -ENOMEM;
@@ -354,6 +353,8 @@ static int init(struct ostler_server *s, const struct ostler_server_options *opt
     if (!reactor)
         error = ostler_reactor_new(&s->own_reactor, options->log);
     s->owner.reactor = reactor ? reactor : s->own_reactor;
+    if (error == 0)
+        error = ost_places_init(s);
     if (error == 0)
         error = ost_stop_init(s);
     if (error < 0) {

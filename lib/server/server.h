@@ -41,6 +41,10 @@ struct ostler_server {
     size_t queued;            /* how many of them are datagrams */
     size_t parked;            /* connections that wait, for a place or for input */
     bool filling;             /* places are being given to those that wait */
+    bool lacking;             /* the mix-in could not run one: no places until one ends, or retry_timer comes */
+    int mixin_error;          /* of the mix-in's last process */
+    long pause_ms;            /* how long the next pause is; 0: it does not lack anything */
+    uint64_t lacked;          /* when it did so last, ms; 0: never */
     unsigned streak;          /* places given to those that wait, since a listener was asked */
     unsigned long long accepted;
     size_t running_before; /* ostler_server_handle_request(): running, when it began */
@@ -55,7 +59,7 @@ struct ostler_server {
     int result;     /* of the stop */
     struct ost_stoppable stoppable;
     struct ost_holder holder;
-    struct ost_timer stop_timer, request_timer, actions_timer;
+    struct ost_timer stop_timer, request_timer, actions_timer, retry_timer;
     struct ost_job hook; /* service_actions, after each turn */
 
     pthread_mutex_t lock;
@@ -109,12 +113,16 @@ bool ost_server_may_accept(const struct ostler_server *server);
 bool ost_server_has_room(const struct ostler_server *server);
 bool ost_server_has_room_for_datagrams(const struct ostler_server *server);
 
-/* Places (places.c): let request have one, now or later; 0, or -errno when it could not be
- * processed and was closed. */
+/* Places (places.c). 0 or -ENOMEM. */
+int ost_places_init(struct ostler_server *server);
+void ost_places_fini(struct ostler_server *server);
+
+/* Let request have one, now or later; 0, or -errno when it could not be processed and was closed. */
 int ost_server_place(struct ostler_server *server, struct ostler_request *request);
 
-/* Give free places to those that wait. */
+/* Give free places to those that wait; and when one has just become free. */
 void ost_server_fill_places(struct ostler_server *server);
+void ost_server_give_place(struct ostler_server *server);
 
 /* Cut off: datagrams that wait for a place get none, and are counted as dropped. */
 void ost_server_drop_datagrams(struct ostler_server *server);

@@ -492,6 +492,7 @@ void ost_server_destroy(struct ostler_server *s)
         ost_listener_fini(&s->listeners[i]);
     ost_timer_fini(&s->stop_timer, r);
     ost_timer_fini(&s->request_timer, r);
+    ost_places_fini(s);
     ost_timer_fini(&s->actions_timer, r);
     ost_throttle_free_shared(s->errors);
     pthread_cond_destroy(&s->left);

@@ -1,4 +1,5 @@
-/* The forking mix-in: what is its own. How handlers behave under it, test_stream.c says. */
+/* The forking mix-in: what is its own. How handlers behave under it, test_stream.c says; and what it does when
+ * there is no process or descriptor to be had, test_lack.c. */
 #include "support/harness.h"
 
 #include <dirent.h>
@@ -66,25 +67,12 @@ static void play(struct harness_server *h, int (*handle)(struct ostler_stream *s
     harness_start(h, &options);
 }
 
-/* ---- fork(3) and pidfd_open(2), which a test may let fail ---- */
+/* ---- pidfd_open(2), which a test may let fail ---- */
 
-static atomic_int fork_error, pidfd_error, forks;
-static int good_from, good_to; /* forks with these numbers succeed nevertheless */
+static atomic_int pidfd_error;
 
-pid_t __real_fork(void);
-pid_t __wrap_fork(void);
 int __real_pidfd_open(pid_t pid, unsigned flags);
 int __wrap_pidfd_open(pid_t pid, unsigned flags);
-
-pid_t __wrap_fork(void)
-{
-    int number = atomic_fetch_add(&forks, 1);
-
-    if (atomic_load(&fork_error) == 0 || (number >= good_from && number < good_to))
-        return __real_fork();
-    errno = atomic_load(&fork_error);
-    return -1;
-}
 
 int __wrap_pidfd_open(pid_t pid, unsigned flags)
 {
@@ -806,39 +794,6 @@ END_TEST
 
 /* ---- failures ---- */
 
-/* While what fails, clients are refused, each once and no more than that. */
-static void refuse_all(atomic_int *what, int error, const char *line)
-{
-    struct harness_server h;
-    int client;
-
-    play(&h, obey);
-    atomic_store(&forks, 0);
-    atomic_store(what, error);
-    for (int i = 0; i < 5; i++) {
-        client = harness_connect(h.server);
-        ck_assert(harness_expect_end(client));
-        close(client);
-    }
-    ck_assert_int_eq(atomic_load(&forks), 5);
-    ck_assert_int_eq(harness_log_count(&h.log, line), 5);
-    ck_assert_int_eq(harness_log_count(&h.log, "cannot accept: "), 1);
-    ck_assert_int_eq(notes->error, -error);
-    ck_assert_int_eq(children(), 0);
-    atomic_store(what, 0);
-    client = harness_connect(h.server);
-    ck_assert(harness_say(client, "."));
-    ck_assert(harness_expect(client, "served"));
-    close(client);
-    ck_assert_int_eq(harness_stop(&h), 0);
-}
-
-START_TEST(when_fork_fails_the_client_is_closed)
-{
-    refuse_all(&fork_error, EAGAIN, "request failed: cannot make a child for it: Resource temporarily unavailable");
-}
-END_TEST
-
 /* A row: all have come while the loop was held. */
 struct row {
     struct harness_event held, go;
@@ -863,61 +818,6 @@ static void connect_row(struct harness_server *h, struct row *row, int *client, 
         ck_assert(harness_say(client[i], "."));
     }
 }
-
-START_TEST(who_cannot_be_forked_does_no_harm_to_those_who_are_accepted_with_it)
-{
-    struct harness_server h;
-    struct row row;
-    int client[8];
-
-    play(&h, obey);
-    connect_row(&h, &row, client, 8);
-    atomic_store(&forks, 0);
-    good_from = 3;
-    good_to = 6;
-    atomic_store(&fork_error, EAGAIN);
-    harness_raise(&row.go);
-    for (int i = 0; i < 8; i++) {
-        if (i >= 3 && i < 6)
-            ck_assert(harness_expect(client[i], "served"));
-        ck_assert(harness_expect_end(client[i]));
-        close(client[i]);
-    }
-    ck_assert_int_eq(harness_stop(&h), 0);
-    atomic_store(&fork_error, 0);
-    good_from = good_to = 0;
-    ck_assert_int_eq(children(), 0);
-}
-END_TEST
-
-START_TEST(after_a_lack_others_wait_and_do_not_fail_with_the_first)
-{
-    struct harness_server h;
-    struct row row;
-    int client[16];
-
-    play(&h, obey);
-    for (int i = 0; i < 2; i++) {
-        atomic_store(&fork_error, i == 0 ? EAGAIN : 0);
-        client[0] = harness_connect(h.server);
-        ck_assert(harness_say(client[0], "."));
-        ck_assert(i == 0 || harness_expect(client[0], "served"));
-        ck_assert(harness_expect_end(client[0]));
-        close(client[0]);
-    }
-    connect_row(&h, &row, client, 16);
-    atomic_store(&forks, 0);
-    atomic_store(&fork_error, EAGAIN);
-    harness_raise(&row.go);
-    ck_assert(harness_expect_end(client[0]));
-    atomic_store(&fork_error, 0);
-    ck_assert_int_lt(atomic_load(&forks), 8); /* more and more time is between them: 1 now */
-    ck_assert(harness_expect(client[15], "served"));
-    for (int i = 0; i < 16; i++)
-        close(client[i]);
-    ck_assert_int_eq(harness_stop(&h), 0);
-}
-END_TEST
 
 static atomic_int verified;
 
@@ -947,12 +847,6 @@ START_TEST(an_abort_between_accept_and_fork_ends_all)
     ck_assert_int_eq(harness_join(&h), 0);
     harness_free(&h);
     ck_assert_int_eq(children(), 0);
-}
-END_TEST
-
-START_TEST(without_a_pidfd_there_is_no_child)
-{
-    refuse_all(&pidfd_error, EMFILE, "request failed: cannot make a child for it: Too many open files");
 }
 END_TEST
 
@@ -1160,11 +1054,7 @@ int main(void)
     tcase_add_test(tc, in_a_child_the_reactor_is_somebody_elses);
 
     tc = harness_case(suite, "failures");
-    tcase_add_test(tc, when_fork_fails_the_client_is_closed);
-    tcase_add_test(tc, who_cannot_be_forked_does_no_harm_to_those_who_are_accepted_with_it);
-    tcase_add_test(tc, after_a_lack_others_wait_and_do_not_fail_with_the_first);
     tcase_add_test(tc, an_abort_between_accept_and_fork_ends_all);
-    tcase_add_test(tc, without_a_pidfd_there_is_no_child);
     tcase_add_loop_test(tc, without_pidfds_a_pipe_tells_of_a_childs_end, 0, 2);
     tcase_add_test(tc, without_pidfds_who_closes_the_pipe_and_hangs_is_killed);
     tcase_add_test(tc, threads_and_children_do_not_go_together);

@@ -24,7 +24,9 @@ struct ostler_mixin {
     int (*open)(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor);
 
     /** Let ostler_request_run(request) be called, now or later, on any thread. 0, or
-     *  -errno: then the request is still the server's, which closes it. */
+     *  -errno: then the request is still the server's, which closes it; or, for want of a
+     *  thread, a process, memory or descriptors (-EAGAIN, -ENOMEM, -EMFILE, -ENFILE), lets it
+     *  wait and hands it over again: when another one has ended, or a moment later. */
     int (*process)(void *state, struct ostler_request *request);
 
     /** Give everything back; return when nothing runs any more. A request that was handed
