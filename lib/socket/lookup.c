@@ -125,8 +125,8 @@ static void *help(void *unused)
         finish(l);
     }
     lookups.helpers--;
+    ost_kinds_leave(OST_THREADS); /* before who was served last goes on, and may open a forking server */
     pthread_mutex_unlock(&lookups.lock);
-    ost_kinds_leave(OST_THREADS);
     return unused;
 }
 

@@ -32,6 +32,7 @@ static struct world {
     atomic_int result;             /* the last handler's */
     struct ostler_request_ref id;  /* the last request's */
     atomic_bool no_threads, no_memory, deaf;
+    atomic_bool lingers; /* a helper that has told its caller goes on only behind the gate */
 } *_Atomic world;
 
 /* With linger a caller goes on only when its helper is done. */
@@ -53,6 +54,8 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t *lock)
     if (is_done) {
         is_done = false;
         harness_raise(&world->done);
+        if (atomic_load(&world->lingers))
+            harness_wait(&world->gate, 1);
     }
     if (has_helper) {
         has_helper = false;
@@ -647,6 +650,19 @@ START_TEST(a_forking_server_does_not_open_while_a_helper_runs)
 }
 END_TEST
 
+START_TEST(a_forking_server_opens_when_a_name_has_been_resolved)
+{
+    struct ostler_server_options options = options_of(FORKING);
+    struct ostler_server *forking;
+
+    atomic_store(&world->lingers, true);
+    ck_assert_int_eq(resolve("host", LONG), 0);
+    ck_assert_int_eq(ostler_server_new(&forking, &options, NULL), 0);
+    harness_raise(&world->gate);
+    ostler_server_free(forking);
+}
+END_TEST
+
 START_TEST(a_process_forked_from_one_with_helpers_has_none_of_them)
 {
     int status = -1;
@@ -699,6 +715,7 @@ int main(void)
     tcase_add_test(tc, a_callback_must_not_wait_for_a_name);
     tcase_add_test(tc, no_helper_starts_while_a_forking_server_is_open);
     tcase_add_test(tc, a_forking_server_does_not_open_while_a_helper_runs);
+    tcase_add_test(tc, a_forking_server_opens_when_a_name_has_been_resolved);
     if (!getenv("OSTLER_SANITIZED")) /* which start no threads in such a child */
         tcase_add_test(tc, a_process_forked_from_one_with_helpers_has_none_of_them);
     return harness_main(suite);
