@@ -21,7 +21,12 @@ struct ostler_signal;
 #define OSTLER_NEVER (-1L)
 
 /** Make a reactor. log is borrowed and must outlive it; NULL: standard error.
- *  -ENOMEM, -EMFILE or another -errno. */
+ *  -ENOMEM, -EMFILE or another -errno.
+ *
+ *  In a process that the program itself forks, as daemon(3) does, it may be run, and servers be made,
+ *  started and freed: it gets an epoll set of its own then, and the parent's goes on as it was
+ *  (-EMFILE: there is no descriptor for that). Threads of the parent are not there, and connections that were
+ *  open are in both. */
 OSTLER_API int ostler_reactor_new(struct ostler_reactor **out, const struct ostler_log *log);
 
 /** Free a reactor that does not run, after everything on it. NULL is fine. */

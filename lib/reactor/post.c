@@ -66,6 +66,14 @@ int ost_post_open(struct ostler_reactor *r)
     return r->wake && event_add(r->wake, NULL) == 0 ? 0 : -ENOMEM;
 }
 
+/* The lock may be held by a thread that is not here. */
+int ost_post_reopen(struct ostler_reactor *r)
+{
+    event_free(r->wake);
+    close(r->wake_fd);
+    return ost_post_open(r);
+}
+
 void ost_post_close(struct ostler_reactor *r)
 {
     struct ost_list *node;

@@ -68,6 +68,7 @@ static void init(struct ostler_reactor *r, const struct ostler_log *log)
     r->log = log;
     r->wake_fd = -1;
     r->generation = ost_generation();
+    r->process = getpid();
     atomic_init(&r->thread, (unsigned long)pthread_self());
     atomic_init(&r->stop_asked, OST_RUN);
     ost_list_init(&r->stoppables);
@@ -109,6 +110,24 @@ int ostler_reactor_new(struct ostler_reactor **out, const struct ostler_log *log
     return 0;
 }
 
+/* libevent has its own epoll set anew, and ends the process when there is no descriptor for it. */
+int ost_reactor_follow(struct ostler_reactor *r)
+{
+    pid_t process = getpid();
+    int error;
+
+    if (r->process == process || ost_reactor_is_disowned(r))
+        return 0;
+    error = check_descriptors();
+    if (error == 0 && event_reinit(r->base) < 0)
+        error = -EIO;
+    if (error == 0)
+        error = ost_post_reopen(r);
+    if (error == 0)
+        r->process = process;
+    return error;
+}
+
 /* Run queue until it is empty. */
 static void run_jobs(struct ost_list *queue)
 {
@@ -125,6 +144,8 @@ void ostler_reactor_free(struct ostler_reactor *r)
 {
     if (!r)
         return;
+    if (r->wake)
+        ost_reactor_follow(r);
     run_jobs(&r->dependents);
     ost_timers_close(r);
     ost_post_close(r);
@@ -306,6 +327,9 @@ int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), voi
 
     if (r->running)
         return -EBUSY;
+    error = ost_reactor_follow(r);
+    if (error < 0)
+        return error;
     ost_reactor_adopt(r);
     r->running = true;
     ost_running = r;

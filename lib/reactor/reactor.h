@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <ostler/reactor.h>
 
@@ -91,6 +92,7 @@ struct ostler_reactor {
     size_t lingering_count;
 
     unsigned generation; /* of the process whose it is, see base/kinds.h */
+    pid_t process;       /* whose epoll set and eventfd are behind it; see ost_reactor_follow() */
     int wake_fd;         /* eventfd */
     struct event *wake;
     pthread_mutex_t posted_lock;
@@ -121,6 +123,11 @@ int ost_reactor_loop(struct ostler_reactor *reactor, int flags);
 
 /* One turn, and what it left to do. 0 or -EIO. */
 int ost_reactor_turn(struct ostler_reactor *reactor);
+
+/* In a process that the program itself has forked: have an epoll set and an eventfd of our own. Those that were
+ * inherited are the parent's, who would miss what is changed there. Before anything is watched, or is not any
+ * more. 0 or -errno; nothing to do in a mix-in's child, whose reactor it is not. */
+int ost_reactor_follow(struct ostler_reactor *reactor);
 
 /* Unless it runs: it belongs to the calling thread from now on. */
 void ost_reactor_adopt(struct ostler_reactor *reactor);
@@ -191,6 +198,7 @@ void ost_post_take(struct ostler_reactor *reactor);
 
 /* Set up and tear down the parts in post.c and timer.c. */
 int ost_post_open(struct ostler_reactor *reactor);
+int ost_post_reopen(struct ostler_reactor *reactor);
 void ost_post_close(struct ostler_reactor *reactor);
 int ost_timers_open(struct ostler_reactor *reactor);
 void ost_timers_close(struct ostler_reactor *reactor);

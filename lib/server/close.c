@@ -93,6 +93,8 @@ static bool leave_alone(struct ostler_server *s)
 
 void ostler_server_free(struct ostler_server *s)
 {
+    if (s)
+        ost_reactor_follow(s->owner.reactor);
     if (s && !(leave_alone(s) && ost_thread_start(NULL, keep, s) == 0))
         ost_server_destroy(s);
 }

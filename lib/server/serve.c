@@ -37,13 +37,20 @@ static void start_actions(struct ostler_server *s)
 
 int ostler_server_start(struct ostler_server *s)
 {
+    int error;
+
     if (!s)
         return -EINVAL;
     if (s->state != OST_SERVER_NEW)
         return s->state == OST_SERVER_SERVING ? -EALREADY : -ESHUTDOWN;
     if (!s->active)
         return -EDESTADDRREQ;
-    if (s->owner.reactor->stop_heeded > OST_RUN || begin_serving(s) < 0)
+    if (s->owner.reactor->stop_heeded > OST_RUN)
+        return -ESHUTDOWN;
+    error = ost_reactor_follow(s->owner.reactor);
+    if (error < 0)
+        return error;
+    if (begin_serving(s) < 0)
         return -ESHUTDOWN;
     s->state = OST_SERVER_SERVING;
     ost_list_append(&s->owner.reactor->stoppables, &s->stoppable.node);
@@ -178,6 +185,9 @@ int ostler_server_handle_request(struct ostler_server *s)
         return -EBUSY;
     if (s->state == OST_SERVER_NEW && !s->active)
         return -EDESTADDRREQ;
+    error = ost_reactor_follow(s->owner.reactor);
+    if (error < 0)
+        return error;
     if (s->state != OST_SERVER_NEW || begin_serving(s) < 0)
         return -ESHUTDOWN;
     s->in_forever = true;

@@ -385,8 +385,10 @@ int ostler_server_new(struct ostler_server **out, const struct ostler_server_opt
                    problem);
         return error;
     }
-    s = calloc(1, sizeof(*s));
-    error = s ? init(s, &checked, reactor) : -ENOMEM;
+    error = reactor ? ost_reactor_follow(reactor) : 0;
+    s = error < 0 ? NULL : calloc(1, sizeof(*s));
+    if (error == 0)
+        error = s ? init(s, &checked, reactor) : -ENOMEM;
     if (error < 0) {
         ostler_log_write(log_of(options, reactor), OSTLER_LOG_ERROR, "%s: cannot be made: %s",
                          options->name ? options->name : "server", ostler_strerror(error));
