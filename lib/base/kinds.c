@@ -11,7 +11,7 @@ static atomic_int open_kinds;
 
 /* How many of our forks there were between the program and this process. It stands beside open_kinds, so that
  * a child writes to one page for both. */
-static unsigned generation;
+static atomic_uint generation;
 
 int ost_kinds_enter(enum ost_kinds kind)
 {
@@ -32,10 +32,10 @@ void ost_kinds_leave(enum ost_kinds kind)
 OST_HOT void ost_kinds_reset(void)
 {
     atomic_store(&open_kinds, 0);
-    generation++;
+    atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }
 
 unsigned ost_generation(void)
 {
-    return generation;
+    return atomic_load_explicit(&generation, memory_order_relaxed);
 }

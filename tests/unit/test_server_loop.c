@@ -1,18 +1,20 @@
 /* server.h: the loop: accepting, and failing to; service_actions; handle_request. */
 #include "support/servers.h"
 
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 /* ---- get_request that fails ---- */
 
-static int failures, failure; /* how many are left; which */
+static atomic_int failures; /* how many are left */
+static int failure;
 
 static int fail_a_few_times(struct ostler_server *s, int listener, struct ostler_address *peer)
 {
     int n = harness_count(&seen.tried);
 
-    if (failures > 0) {
-        failures--;
+    if (atomic_load(&failures) > 0) {
+        atomic_fetch_sub(&failures, 1);
         if (n < 64)
             seen.times[n] = harness_now_ms();
         harness_raise(&seen.tried);
@@ -29,7 +31,7 @@ START_TEST(out_of_something_it_pauses_longer_and_longer_and_then_serves)
     struct harness_server h;
 
     see_afresh();
-    failures = 4;
+    atomic_store(&failures, 4);
     failure = lacks[_i];
     harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .server_class = &starved,
                                                        .stream = &greet });
@@ -50,13 +52,13 @@ START_TEST(it_resumes_at_once_when_one_of_ours_closes)
     int held, client;
 
     see_afresh();
-    failures = 0;
+    atomic_store(&failures, 0);
     failure = -EMFILE;
     harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .server_class = &starved,
                                                        .conn = &echo_conn });
     held = client_of(h.server);
     check_echo(held, "x");
-    failures = 8; /* the last pause is over a second, if it is waited for */
+    atomic_store(&failures, 8); /* the last pause is over a second, if it is waited for */
     client = client_of(h.server);
     ck_assert(harness_wait(&seen.tried, 8));
     begin = harness_now_ms();
@@ -74,7 +76,7 @@ START_TEST(a_connection_that_has_gone_is_passed_over)
     struct harness_server h;
 
     see_afresh();
-    failures = 5;
+    atomic_store(&failures, 5);
     failure = passing[_i];
     harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .server_class = &starved,
                                                        .stream = &greet });
