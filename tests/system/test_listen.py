@@ -1,15 +1,19 @@
 """What --ready-fd tells: each bound address with its real port, then ready, then the
 end; and that what it tells is where the services are."""
 
+import os
 import pathlib
 import re
+import signal
 import socket
+import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import clients  # noqa: E402
+import network  # noqa: E402
 import ostler  # noqa: E402
 
 
@@ -77,5 +81,32 @@ class Listen(ostler.TestCase):
                 self.start_daemon({"echo": ostler.service("echo", "evented", address)})
 
 
+class Zones(ostler.TestCase):
+    absent = "tcp:[fe80::1%nope0]:0"
+
+    def test_interface_that_is_missing_is_a_warning_while_there_is_another_address(self):
+        daemon = self.start_daemon({"echo": ostler.service("echo", "evented", self.absent, ostler.LOOPBACK4)})
+        self.assertRegex(daemon.log(), r"warning echo: cannot bind \S*%nope0\S* this machine does not have the")
+        with clients.connect(daemon.address("echo")) as client:
+            self.assertEqual(clients.ask(client, b"hello\n"), b"hello\n")
+
+    def test_interface_that_is_missing_ends_it_if_there_is_no_other_address(self):
+        with self.assertRaisesRegex(AssertionError, r"status 1 (?s:.*)%nope0(?s:.*)none of its addresses"):
+            self.start_daemon({"echo": ostler.service("echo", "evented", self.absent)})
+
+    @network.needs_own
+    def test_worker_is_started_again_when_the_interface_has_gone(self):
+        with network.interface("zone0", "fe80::7"):
+            daemon = self.start_daemon({"echo": ostler.service("echo", "evented", ostler.LOOPBACK4,
+                                                               "tcp:[fe80::7%zone0]:0")}, workers=1)
+            self.assertRegex(daemon.ready_lines[1], r"^echo tcp:\[fe80::7%zone0\]:[1-9]")
+        pid = daemon.worker()
+        os.kill(pid, signal.SIGKILL)
+        ostler.wait_until(lambda: not ostler.is_alive(pid), ostler.scaled(2), "the worker has ended")
+        with clients.connect(("127.0.0.1", int(daemon.ready_lines[0].rpartition(":")[2]))) as client:
+            self.assertEqual(clients.ask(client, b"hello\n"), b"hello\n")
+
+
 if __name__ == "__main__":
+    network.own_network()
     unittest.main()
