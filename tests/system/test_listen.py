@@ -81,6 +81,42 @@ class Listen(ostler.TestCase):
                 self.start_daemon({"echo": ostler.service("echo", "evented", address)})
 
 
+class Inherited(ostler.TestCase):
+    def start(self, listening, number, mixin, **settings):
+        """ostlerd with this socket as its standard descriptor of that number: what it announces, and
+        its process."""
+        config = self.scratch() / "conf"
+        config.write_text(ostler.config_text({**settings, "services": {
+            "echo": ostler.service("echo", mixin, f"fd:{number}")}}))
+        standard = [subprocess.DEVNULL] * 3
+        standard[number] = listening
+        reader, writer = os.pipe()
+        with open(reader) as ready:
+            try:
+                process = ostler.spawn([ostler.BIN / "ostlerd", "-c", config, f"--ready-fd={writer}"],
+                                       stdin=standard[0], stdout=standard[1], stderr=standard[2], pass_fds=[writer])
+            finally:
+                os.close(writer)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            return ready.read(), process
+
+    def test_standard_descriptors_are_served_by_whoever_serves(self):
+        for number in range(3):
+            for mixin, settings in (("evented", {}), ("evented", {"workers": 1}), ("forking", {})):
+                with self.subTest(number=number, mixin=mixin, **settings), \
+                        socket.create_server(("127.0.0.1", 0)) as listening:
+                    ready, process = self.start(listening, number, mixin, **settings)
+                    self.assertEqual(ready, "echo tcp:127.0.0.1:%d\nready\n" % listening.getsockname()[1])
+                    with clients.connect(listening.getsockname()) as client:
+                        self.assertEqual(clients.ask(client, b"hello\n"), b"hello\n")
+                    for worker in ostler.children_of(process.pid):
+                        links = [os.readlink(f"/proc/{worker}/fd/{fd}") for fd in range(3)]
+                        self.assertEqual([link == "/dev/null" for link in links], [fd != number for fd in range(3)])
+                    process.terminate()
+                    self.assertEqual(process.wait(ostler.scaled(5)), 0)
+
+
 class Zones(ostler.TestCase):
     absent = "tcp:[fe80::1%nope0]:0"
 
