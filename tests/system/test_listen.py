@@ -116,6 +116,34 @@ class Inherited(ostler.TestCase):
                     process.terminate()
                     self.assertEqual(process.wait(ostler.scaled(5)), 0)
 
+    def test_socket_that_the_daemon_made_itself_is_none_that_it_inherited(self):
+        # Its number is the same in each daemon of which all is the same up to there.
+        first = {"first": ostler.service("echo", "evented")}
+        process = self.start_with_standard_ones_only(first)
+        process.stdout.readline()
+        [number] = [path.name for path in pathlib.Path(f"/proc/{process.pid}/fd").iterdir()
+                    if self.is_listening(os.readlink(path))]
+        process.terminate()
+        process.communicate()
+        process = self.start_with_standard_ones_only(
+            {**first, "second": ostler.service("echo", "evented", f"fd:{number}")})
+        ready, log = process.communicate(timeout=ostler.scaled(5))
+        self.assertEqual((process.returncode, ready), (1, b""))
+        self.assertRegex(log.decode(), f"error second: cannot listen on fd:{number}: it is not open")
+
+    def start_with_standard_ones_only(self, services):
+        config = self.scratch() / "conf"
+        config.write_text(ostler.config_text({"services": services}))
+        process = ostler.spawn([ostler.BIN / "ostlerd", "-c", config, "--ready-fd=1"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        return process
+
+    def is_listening(self, link):
+        """Is it an IPv4 TCP socket that listens?"""
+        rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return any(row[3] == "0A" and f"socket:[{row[9]}]" == link for row in rows)
+
 
 class Zones(ostler.TestCase):
     absent = "tcp:[fe80::1%nope0]:0"
