@@ -208,8 +208,6 @@ static int check(const struct ostler_address *peer, size_t n)
 {
     if (n > ost_packet_limit(peer))
         return -EMSGSIZE;
-    if (ost_address_lacks_interface(peer))
-        return -ENODEV;
     return peer->length <= sizeof(sa_family_t) ? -EDESTADDRREQ : 0;
 }
 

@@ -233,7 +233,7 @@ int ost_socket_accept(int listener, struct ostler_address *peer)
 
 int ost_socket_connect(int *out, const struct ostler_address *address)
 {
-    int fd = ost_address_lacks_interface(address) ? -ENODEV : ost_socket_open(address, SOCK_NONBLOCK);
+    int fd = ost_socket_open(address, SOCK_NONBLOCK);
 
     if (fd < 0)
         return fd;
@@ -249,8 +249,6 @@ int ost_socket_connect(int *out, const struct ostler_address *address)
 
 int ost_socket_connect_to(int fd, const struct ostler_address *address)
 {
-    if (ost_address_lacks_interface(address))
-        return -ENODEV;
     return connect(fd, &address->as.sa, address->length) < 0 ? -errno : 0;
 }
 
