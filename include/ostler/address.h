@@ -1,7 +1,8 @@
 /** Socket addresses as text and back:
  *
  *    tcp:127.0.0.1:7007    IPv4
- *    tcp:[::1]:7007        IPv6, always in brackets; [fe80::1%eth0] names a zone
+ *    tcp:[::1]:7007        IPv6, always in brackets; [fe80::1%eth0] names a zone,
+ *                          by an interface's name or number
  *    tcp:[::]:7007         both families on one socket (IPV6_V6ONLY off)
  *    tcp:*:7007            both families on two sockets (IPV6_V6ONLY on)
  *    udp:…                 the same for UDP
@@ -12,7 +13,8 @@
  *                          kinds; to listen on, nothing else
  *
  *  Port 0 asks the kernel for a free port. An IPv4 peer on a dual-stack socket is
- *  written as IPv4, a Unix peer that bound no name as "unix:(unnamed)". */
+ *  written as IPv4, a Unix peer that bound no name as "unix:(unnamed)". A zone whose interface
+ *  the machine does not have is an address too: whoever binds or connects it gets -ENODEV. */
 #ifndef OSTLER_ADDRESS_H
 #define OSTLER_ADDRESS_H
 
@@ -42,7 +44,7 @@ OSTLER_API int ostler_address_set(struct ostler_address *out, const struct socka
                                   int type);
 
 /** The kernel's form of it; borrowed, valid as long as the address is not changed. NULL: it has
- *  none (an fd:N, or nothing was written to it). */
+ *  none (an fd:N, a zone whose interface was missing, or nothing was written to it). */
 OSTLER_API const struct sockaddr *ostler_address_sockaddr(const struct ostler_address *address, socklen_t *length);
 
 /** NULL when text is an address; otherwise a static sentence that says what is

@@ -133,7 +133,7 @@ struct ostler_server_options {
 /** Make a server on reactor (borrowed; NULL: one of its own), bind and listen;
  *  nothing is accepted yet. A failure is also told to the log in a sentence, and
  *  leaves nothing behind. -EINVAL: the options are wrong; -EADDRINUSE, -EACCES,
- *  -EADDRNOTAVAIL …: as bind(2).
+ *  -EADDRNOTAVAIL …: as bind(2); -ENODEV: an address names an interface that is missing.
  *
  *  A Unix socket is bound to the very name that was asked for: getsockname(2) tells the same.
  *  Its file never lets in more than socket_mode says; a client that comes in the moment between

@@ -29,6 +29,7 @@
 #include <ostler/sys/balance.h>
 
 #include "daemon/crew.h"
+#include "daemon/listen.h"
 #include "daemon/ports.h"
 #include "daemon/process.h"
 #include "daemon/ready.h"
@@ -291,7 +292,9 @@ int ost_daemon_run(const struct ost_conf *conf, const struct ost_flags *flags)
 
     open_log(conf);
     ost_process_prepare(conf, flags->program, &daemon_log);
-    error = make_reactor(&d);
+    error = ost_listen_check_open(conf, &daemon_log); /* later a wrong number may be a socket of our own */
+    if (error == 0)
+        error = make_reactor(&d);
     if (error == 0)
         error = bind_all(&d);
     if (error == 0)

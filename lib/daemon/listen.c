@@ -4,6 +4,7 @@
 #include "daemon/listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -220,5 +221,32 @@ int ost_listen_check_twice(const struct ost_conf *conf, struct ost_report *repor
     if (error == 0)
         error = compare_all(places, count, report);
     free(places);
+    return error;
+}
+
+static bool is_open(const char *address)
+{
+    return strncmp(address, "fd:", 3) != 0 || fcntl((int)strtol(address + 3, NULL, 10), F_GETFD) >= 0;
+}
+
+static int check_open(const struct ost_conf_service *service, const struct ostler_log *log)
+{
+    int error = 0;
+
+    for (const char *const *address = service->options.addresses; *address; address++)
+        if (!is_open(*address)) {
+            ostler_log_write(log, OSTLER_LOG_ERROR, "%s: cannot listen on %s: it is not open", service->name, *address);
+            error = -EBADF;
+        }
+    return error;
+}
+
+int ost_listen_check_open(const struct ost_conf *conf, const struct ostler_log *log)
+{
+    int error = 0;
+
+    for (size_t i = 0; i < conf->count; i++)
+        if (check_open(&conf->services[i], log) < 0)
+            error = -EBADF;
     return error;
 }

@@ -2,6 +2,8 @@
 #ifndef OST_DAEMON_LISTEN_H
 #define OST_DAEMON_LISTEN_H
 
+#include <ostler/log.h>
+
 #include "daemon/conf.h"
 #include "daemon/mixins.h"
 #include "daemon/report.h"
@@ -20,5 +22,9 @@ void ost_listen_check_faces(const struct ost_conf_service *service, const struct
 
 /* Refuse an address that stands in the file twice. 0, -EINVAL after reports, or -ENOMEM. */
 int ost_listen_check_twice(const struct ost_conf *conf, struct ost_report *report);
+
+/* Refuse an fd:N that is not open, as long as the process has opened nothing itself. 0, or -EBADF after
+ * lines in the log. */
+int ost_listen_check_open(const struct ost_conf *conf, const struct ostler_log *log);
 
 #endif

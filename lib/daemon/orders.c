@@ -139,12 +139,12 @@ static int take_descriptors(struct ost_conf_service *service, const char **at)
     free((void *)service->options.addresses);
     service->options.addresses = addresses;
     do {
-        fd = take_number(at, STDERR_FILENO + 1, INT_MAX);
+        fd = take_number(at, 0, INT_MAX); /* the daemon may have inherited a standard one */
         snprintf(text, FD_TEXT, "fd:%d", fd);
         *addresses++ = text;
         text += FD_TEXT;
-    } while (fd > 0 && take(at, ','));
-    return fd > 0 ? 0 : -EINVAL;
+    } while (fd >= 0 && take(at, ','));
+    return fd >= 0 ? 0 : -EINVAL;
 }
 
 static struct ost_conf_service *find_held(const struct ost_conf *conf, const char *name, size_t n)

@@ -3,7 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <net/if.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ static const char bad_scheme[] = "an address begins with its scheme: tcp:HOST:PO
 static const char bad_port[] = "the port must be a number from 0 to 65535: tcp:HOST:PORT, udp:HOST:PORT";
 static const char bad_ipv4[] = "the host must be a numeric IPv4 address, an IPv6 address in [brackets], or *";
 static const char bad_ipv6[] = "there is no IPv6 address between the brackets";
-static const char bad_zone[] = "this machine has no network interface of the name after the %";
+static const char bad_zone[] = "after the % stands the name of a network interface, or its number";
 static const char no_bracket[] = "the ] after the IPv6 address is missing, or no :PORT follows it";
 static const char no_path[] = "the path is missing: unix:/run/NAME.sock, or unix:@NAME without a file";
 static const char long_path[] = "the path is longer than 107 bytes, the most that a Unix socket can have (unix(7))";
@@ -44,10 +44,33 @@ static const char *parse_port(struct ostler_address *address, const char *text)
     return NULL;
 }
 
+/* Could an interface have that name? */
+static bool is_name(const char *zone)
+{
+    size_t n = strlen(zone);
+
+    return n > 0 && n < IF_NAMESIZE && strcspn(zone, "/: \t\n\v\f\r") == n;
+}
+
+/* Interfaces come and go, so that one is missing makes it no other address: it is kept by its name. */
 static const char *parse_zone(struct ostler_address *address, const char *zone)
 {
-    address->as.in6.sin6_scope_id = if_nametoindex(zone);
-    return address->as.in6.sin6_scope_id ? NULL : bad_zone;
+    size_t n = strlen(zone), digits = strspn(zone, "0123456789");
+    unsigned long index = if_nametoindex(zone);
+
+    if (!index && n > 0 && digits == n) {
+        index = strtoul(zone, NULL, 10);
+        if (index == 0 || index > INT_MAX)
+            return bad_zone;
+    }
+    if (!index && !is_name(zone))
+        return bad_zone;
+    address->as.in6.sin6_scope_id = (uint32_t)index;
+    if (!index) {
+        memcpy(address->as.zoned.zone, zone, n);
+        address->length = sizeof(address->as.zoned);
+    }
+    return NULL;
 }
 
 static const char *parse_ipv6(struct ostler_address *address, const char *text, size_t n)
@@ -61,6 +84,7 @@ static const char *parse_ipv6(struct ostler_address *address, const char *text, 
     if (zone)
         *zone++ = '\0';
     address->as.in6.sin6_family = AF_INET6;
+    address->length = sizeof(address->as.in6);
     if (inet_pton(AF_INET6, host, &address->as.in6.sin6_addr) != 1)
         return bad_ipv6;
     return zone ? parse_zone(address, zone) : NULL;
@@ -72,10 +96,12 @@ static const char *parse_ipv4(struct ostler_address *address, const char *text, 
 
     if (n == 1 && *text == '*') {
         address->as.in6.sin6_family = AF_INET6;
+        address->length = sizeof(address->as.in6);
         address->v6only = address->wildcard = true;
         return NULL;
     }
     address->as.in.sin_family = AF_INET;
+    address->length = sizeof(address->as.in);
     if (!copy(host, sizeof(host), text, n) || inet_pton(AF_INET, host, &address->as.in.sin_addr) != 1)
         return bad_ipv4;
     return NULL;
@@ -98,7 +124,6 @@ static const char *parse_internet(struct ostler_address *address, const char *ho
             return bad_port;
         problem = parse_ipv4(address, host, (size_t)(end - host));
     }
-    address->length = address->as.sa.sa_family == AF_INET ? sizeof(address->as.in) : sizeof(address->as.in6);
     return problem ? problem : parse_port(address, end + 1);
 }
 
@@ -229,7 +254,8 @@ int ostler_address_set(struct ostler_address *out, const struct sockaddr *from, 
 
 const struct sockaddr *ostler_address_sockaddr(const struct ostler_address *address, socklen_t *length)
 {
-    if (!address || address->kind == OST_INHERITED || ost_address_is_blank(address))
+    if (!address || address->kind == OST_INHERITED || ost_address_is_blank(address) ||
+        ost_address_lacks_interface(address))
         return NULL;
     if (length)
         *length = address->length;
@@ -267,13 +293,16 @@ static bool is_mapped_ipv4(const struct ostler_address *address)
 }
 
 /* The IPv6 host as text with its zone, into host. */
-static void ipv6_text(const struct sockaddr_in6 *in6, char *host, size_t size)
+static void ipv6_text(const struct ostler_address *address, char *host, size_t size)
 {
+    const struct sockaddr_in6 *in6 = &address->as.in6;
     char name[IF_NAMESIZE];
     size_t n;
 
     inet_ntop(AF_INET6, &in6->sin6_addr, host, (socklen_t)size);
     n = strlen(host);
+    if (ost_address_lacks_interface(address))
+        snprintf(host + n, size - n, "%%%s", address->as.zoned.zone);
     if (!in6->sin6_scope_id)
         return;
     if (if_indextoname(in6->sin6_scope_id, name))
@@ -293,7 +322,7 @@ static void internet_text(const struct ostler_address *address, char *text, size
     } else if (address->as.sa.sa_family == AF_INET) {
         inet_ntop(AF_INET, &address->as.in.sin_addr, host, sizeof(host));
     } else if (!address->wildcard) {
-        ipv6_text(&address->as.in6, host, sizeof(host));
+        ipv6_text(address, host, sizeof(host));
         format = "[%s]:%d";
     }
     snprintf(text, size, format, host, ostler_address_port(address));

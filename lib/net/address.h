@@ -4,6 +4,7 @@
 #ifndef OST_NET_ADDRESS_H
 #define OST_NET_ADDRESS_H
 
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +26,10 @@ struct ostler_address {
         struct sockaddr_in6 in6;
         struct sockaddr_un un;
         int fd; /* OST_INHERITED */
+        struct {
+            struct sockaddr_in6 in6;
+            char zone[IF_NAMESIZE]; /* the interface's name; length counts it, as it does for no other address */
+        } zoned;                    /* IPv6 on an interface that the machine does not have */
     } as;
 };
 
@@ -58,6 +63,12 @@ static inline bool ost_kind_is_datagram(unsigned kind)
 static inline bool ost_kind_is_unix(unsigned kind)
 {
     return kind == OST_UNIX_STREAM || kind == OST_UNIX_DATAGRAM;
+}
+
+/* Is it on an interface that the machine did not have when it was parsed? The kernel has no form of such. */
+static inline bool ost_address_lacks_interface(const struct ostler_address *address)
+{
+    return address->as.sa.sa_family == AF_INET6 && address->length == sizeof(address->as.zoned);
 }
 
 /* Has none been written to it? Then it is a Unix one without a name, and without a family. */

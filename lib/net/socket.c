@@ -53,6 +53,8 @@ int ost_socket_dup(int fd)
 
 int ost_socket_bind_to(int fd, const struct ostler_address *address)
 {
+    if (ost_address_lacks_interface(address))
+        return -ENODEV;
     return bind(fd, &address->as.sa, address->length) < 0 ? -errno : 0;
 }
 

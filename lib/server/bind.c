@@ -12,12 +12,16 @@ enum { PORT_TRIES = 10 };
 
 static bool is_missing(int error)
 {
-    return error == -EADDRNOTAVAIL || error == -EAFNOSUPPORT;
+    return error == -EADDRNOTAVAIL || error == -EAFNOSUPPORT || error == -ENODEV;
 }
 
 static const char *reason(int error)
 {
-    return error == -EEXIST ? "what stands there is no socket; it is left as it is" : ostler_strerror(error);
+    if (error == -EEXIST)
+        return "what stands there is no socket; it is left as it is";
+    if (error == -ENODEV)
+        return "this machine does not have the network interface after the %";
+    return ostler_strerror(error);
 }
 
 static void report(struct ostler_server *s, const struct ost_listener *l, int level, const char *what, int error)

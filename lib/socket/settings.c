@@ -52,6 +52,8 @@ int ost_object_fit(const struct ostler_socket *s, const struct ostler_address *a
 {
     if (!address)
         return -EINVAL;
+    if (ost_address_lacks_interface(address) && fits(s, address))
+        return -ENODEV;
     if (address->wildcard && address->kind == s->kind && s->family == AF_INET)
         ost_address_ipv4_twin(out, address);
     else if (fits(s, address))

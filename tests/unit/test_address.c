@@ -60,7 +60,7 @@ START_TEST(what_is_no_address_is_refused_with_a_sentence)
         "tcp:127.0.0.1:0x10", "tcp:127.0.0.1:99999999999999999999", "tcp:127.0.0:7", "tcp:127.0.0.0.1:7",
         "tcp:256.0.0.1:7", "tcp:localhost:7", "tcp: 127.0.0.1:7", "tcp:::1:7", "tcp:::7", "tcp:[::1:7", "tcp:[::1]7",
         "tcp:[::1]", "tcp:[::1]:", "tcp:[]:7", "tcp:[127.0.0.1]:7", "tcp:[::g]:7", "tcp:[:::]:7", "tcp:**:7",
-        "tcp:[*]:7", "tcp:[fe80::1%no-such-interface]:7", "tcp:[fe80::1%]:7", "tcp:[::1]]:7", "TCP:127.0.0.1:7",
+        "tcp:[*]:7", "tcp:[fe80::1%a/b]:7", "tcp:[fe80::1%0]:7", "tcp:[fe80::1%2147483648]:7", "tcp:[fe80::1%]:7", "tcp:[::1]]:7", "TCP:127.0.0.1:7",
         "sctp:127.0.0.1:7", "127.0.0.1:7", "tcp:127.0.0.1:7\n", "tcp:127.0.0.1:7:8",
         "tcp:[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc:dddd:eeee:ffff]:7",
         "tcp:[fe80::1%an-interface-name-that-is-much-longer-than-the-kernel-allows]:7",
@@ -83,7 +83,27 @@ START_TEST(the_sentence_names_what_is_wrong)
     ck_assert_ptr_nonnull(strstr(ostler_address_problem("tcp:127.0.0.1:99999"), "port"));
     ck_assert_ptr_nonnull(strstr(ostler_address_problem("tcp:localhost:7"), "host"));
     ck_assert_ptr_nonnull(strstr(ostler_address_problem("tcp:[::1:7"), "]"));
-    ck_assert_ptr_nonnull(strstr(ostler_address_problem("tcp:[fe80::1%nope0]:7"), "interface"));
+    ck_assert_ptr_nonnull(strstr(ostler_address_problem("tcp:[fe80::1%no pe]:7"), "interface"));
+}
+END_TEST
+
+START_TEST(a_zone_may_be_a_number)
+{
+    check_text("tcp:[fe80::1%1]:7", "tcp:[fe80::1%lo]:7");
+    check_text("tcp:[fe80::1%2147483647]:7", "tcp:[fe80::1%2147483647]:7");
+}
+END_TEST
+
+START_TEST(a_zone_may_be_an_interface_that_is_missing)
+{
+    static const char text[] = "udp:[fe80:1111:2222:3333:4444:5555:6666:7777%nope-0123456789]:65535";
+    struct ostler_address *a;
+
+    check_text(text, text);
+    ck_assert_int_eq(ostler_address_parse(&a, text), 0);
+    ck_assert_int_eq(ostler_address_port(a), 65535);
+    ck_assert_ptr_null(ostler_address_sockaddr(a, NULL));
+    ostler_address_free(a);
 }
 END_TEST
 
@@ -207,6 +227,8 @@ int main(void)
     tcase_add_test(tc, leading_zeros_of_a_port_mean_nothing);
     tcase_add_test(tc, what_is_no_address_is_refused_with_a_sentence);
     tcase_add_test(tc, the_sentence_names_what_is_wrong);
+    tcase_add_test(tc, a_zone_may_be_a_number);
+    tcase_add_test(tc, a_zone_may_be_an_interface_that_is_missing);
     tcase_add_test(tc, a_long_text_is_refused_not_cut);
     tcase_add_test(tc, null_is_an_error_or_nothing);
     tcase_add_test(tc, text_is_written_whole_or_not_at_all);

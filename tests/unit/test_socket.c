@@ -144,6 +144,19 @@ START_TEST(an_address_of_another_family_or_kind_is_refused)
 }
 END_TEST
 
+START_TEST(an_interface_that_is_missing_is_told)
+{
+    struct ostler_socket *s = make_socket(AF_INET6, SOCK_DGRAM);
+    struct ostler_address *address = parse_address("udp:[::1%nope0]:7");
+
+    ck_assert_int_eq(ostler_socket_bind(s, address), -ENODEV);
+    ck_assert_int_eq(ostler_socket_sendto(s, "x", 1, 0, address), -ENODEV);
+    ck_assert_int_eq(ostler_socket_connect(s, address), -ENODEV);
+    ostler_address_free(address);
+    ostler_socket_free(s);
+}
+END_TEST
+
 START_TEST(a_wildcard_is_that_of_the_sockets_family)
 {
     struct ostler_socket *s = make_socket(_i ? AF_INET6 : AF_INET, SOCK_STREAM);
@@ -417,6 +430,7 @@ static void add_makers(Suite *suite)
     tcase_add_loop_test(tc, from_fd_takes_over_a_socket_with_its_blocking_mode, 0, 2);
     tcase_add_test(tc, dup_is_a_second_object_with_a_time_out_of_its_own);
     tcase_add_loop_test(tc, bind_takes_the_address_of_each_kind, 0, SOCKET_KINDS);
+    tcase_add_test(tc, an_interface_that_is_missing_is_told);
     tcase_add_test(tc, bind_takes_a_path);
     tcase_add_loop_test(tc, an_address_of_another_family_or_kind_is_refused, 0, SOCKET_KINDS);
     tcase_add_loop_test(tc, a_wildcard_is_that_of_the_sockets_family, 0, 2);
