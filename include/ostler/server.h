@@ -121,7 +121,9 @@ struct ostler_server_options {
     bool defer;               /* .stream: keep a new connection on the reactor until its first
                                  bytes are there (not for protocols in which the server speaks
                                  first); one that never sends any is closed without its handler */
-    unsigned socket_mode;     /* of a Unix socket's file, such as 0660; 0: 0777 less the umask */
+    unsigned socket_mode;     /* of a Unix socket's file, such as 0660; 0: 0777 less the umask. It has
+                                 0200: who may not write to a dead socket cannot tell that it is
+                                 dead, and not replace its file */
     bool no_block_on_close;   /* threading, forking: neither a stop nor ostler_server_free() waits for
                                  handlers, which go on; see there */
     bool daemon_threads;      /* threading: the same */

@@ -89,7 +89,7 @@ void ost_option_expects(const struct ost_option *o, char phrase[OST_OPTION_PHRAS
         [OST_OPTION_MS] = "a number of milliseconds",
         [OST_OPTION_SWITCH] = "true or false",
         [OST_OPTION_SWITCH_OFF] = "true or false",
-        [OST_OPTION_MODE] = "octal digits in quotes, \"0001\" to \"0777\", such as \"0660\"",
+        [OST_OPTION_MODE] = "octal digits in quotes, \"0200\" to \"0777\", such as \"0660\"",
         [OST_OPTION_NUMBER] = "a whole number",
         [OST_OPTION_FRACTION] = "a number",
     };

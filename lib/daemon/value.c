@@ -11,7 +11,7 @@
 
 #include "daemon/tree.h"
 
-enum { VALUE_SIZE = 80, MODE_DIGITS = 4 };
+enum { VALUE_SIZE = 80, MODE_DIGITS = 4, OWNER_WRITES = 0200 };
 
 /* A value in words, for "not …". */
 static void describe(const config_setting_t *s, char text[VALUE_SIZE])
@@ -37,13 +37,38 @@ static void describe(const config_setting_t *s, char text[VALUE_SIZE])
     }
 }
 
+/* An integer would be a trap: 660 is not 0660. */
+static bool read_mode(const config_setting_t *s, unsigned *out)
+{
+    const char *text = config_setting_get_string(s);
+    size_t length = text ? strlen(text) : 0;
+    unsigned long mode;
+
+    if (length < 1 || length > MODE_DIGITS || strspn(text, "01234567") != length)
+        return false;
+    mode = strtoul(text, NULL, 8);
+    *out = (unsigned)mode;
+    return mode >= 1 && mode <= 0777;
+}
+
+/* What is wrong with a value that looks right, or nothing. */
+static const char *reason(const struct ost_option *option, const config_setting_t *setting)
+{
+    unsigned mode;
+
+    return option->type == OST_OPTION_MODE && read_mode(setting, &mode)
+               ? ": without 0200, by which its owner may write, a dead socket could not be replaced"
+               : "";
+}
+
 static int refuse(const struct ost_option *option, const config_setting_t *setting, struct ost_report *report)
 {
     char right[OST_OPTION_PHRASE], wrong[VALUE_SIZE];
 
     ost_option_expects(option, right);
     describe(setting, wrong);
-    ost_report(report, ost_tree_line(setting), "%s must be %s, not %s", option->name, right, wrong);
+    ost_report(report, ost_tree_line(setting), "%s must be %s, not %s%s", option->name, right, wrong,
+               reason(option, setting));
     return -EINVAL;
 }
 
@@ -89,18 +114,9 @@ static bool get_bool(const config_setting_t *s, bool *out)
     return config_setting_type(s) == CONFIG_TYPE_BOOL;
 }
 
-/* An integer would be a trap: 660 is not 0660. */
 static bool get_mode(const config_setting_t *s, unsigned *out)
 {
-    const char *text = config_setting_get_string(s);
-    size_t length = text ? strlen(text) : 0;
-    unsigned long mode;
-
-    if (length < 1 || length > MODE_DIGITS || strspn(text, "01234567") != length)
-        return false;
-    mode = strtoul(text, NULL, 8);
-    *out = (unsigned)mode;
-    return mode >= 1 && mode <= 0777;
+    return read_mode(s, out) && *out & OWNER_WRITES;
 }
 
 static bool get_in_range(const struct ost_option *o, const config_setting_t *s, long *out)

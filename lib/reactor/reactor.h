@@ -103,6 +103,7 @@ struct ostler_reactor {
     size_t timers, heap_capacity;
     struct event *alarm;
     uint64_t alarm_due; /* when alarm fires; OST_NEVER: it is not set */
+    uint64_t next_alarm; /* while timers fire: what is set meanwhile fires no earlier; else 0 */
 
     struct ost_slot *slots;
     uint32_t slot_count, free_slot;

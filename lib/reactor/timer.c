@@ -54,6 +54,8 @@ static void insert(struct ostler_reactor *r, struct ost_timer *t, uint64_t now)
 {
     uint64_t soonest = t->due > now ? t->due : now;
 
+    if (soonest < r->next_alarm)
+        soonest = r->next_alarm;
     t->key = (uint32_t)(soonest > now + HORIZON ? now + HORIZON : soonest);
     sift_up(r, t, ++r->heap_count);
 }
@@ -87,8 +89,8 @@ static void arm(struct ostler_reactor *r)
         r->alarm_due = due;
 }
 
-/* The alarm. Timers that the fired ones set wait for the next turn, even when they
- * are due: the count is taken beforehand. */
+/* The alarm. Timers that enter the heap meanwhile, set by those that fire, wait for the next turn, even
+ * when they are due: else one that sets itself anew would keep everything else waiting. */
 static void on_alarm(evutil_socket_t fd, short what, void *arg)
 {
     struct ostler_reactor *r = arg;
@@ -98,7 +100,8 @@ static void on_alarm(evutil_socket_t fd, short what, void *arg)
     (void)what;
     r->activity++;
     r->alarm_due = OST_NEVER;
-    for (size_t n = r->heap_count; n > 0 && r->heap_count > 0 && ost_clock_near(now, r->heap[1]->key) <= now; n--) {
+    r->next_alarm = now + 1;
+    while (r->heap_count > 0 && ost_clock_near(now, r->heap[1]->key) <= now) {
         struct ost_timer *t = r->heap[1];
 
         take_out(r, t);
@@ -110,6 +113,7 @@ static void on_alarm(evutil_socket_t fd, short what, void *arg)
         t->due = OST_NEVER;
         t->fire(t);
     }
+    r->next_alarm = 0;
     arm(r);
     ost_reactor_settle(r);
 }

@@ -10,7 +10,8 @@
 
 struct ost_timer {
     void (*fire)(struct ost_timer *timer);
-    uint32_t key;   /* its place in the heap: never later than due, or than when it was set; see timer.c */
+    uint32_t key;   /* its place in the heap: never later than due, or than when it was set (by one that
+                       fires: a millisecond after); see timer.c */
     uint32_t index; /* in the heap; 0: not in it */
     uint64_t due;   /* when it is to fire; OST_NEVER: not at all. Last: see struct ostler_request */
 };

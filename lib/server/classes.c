@@ -30,7 +30,7 @@ static int receive_datagrams(struct ostler_server *s, int listener, struct ostle
     (void)peer; /* each datagram has one of its own */
     for (size_t i = 0; i < s->listener_count; i++)
         if (s->listeners[i].fd == listener && s->listeners[i].receiver)
-            return ost_batch_receive(s->listeners[i].receiver->batch, listener, s->one ? 1 : OST_BATCH);
+            return ost_batch_receive(s->listeners[i].receiver->batch, listener, s->listeners[i].receiver->asked);
     return -EBADF;
 }
 

@@ -1,6 +1,7 @@
 /* Options: what may be given, and what stands in for what is not. */
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <ostler/conn.h>
 #include <ostler/datagram.h>
@@ -63,6 +64,8 @@ static const char *check_numbers(const struct ostler_server_options *o)
         return ".max_packet is over 65,535";
     if (o->socket_mode > 0777)
         return ".socket_mode is over 0777";
+    if (o->socket_mode && !(o->socket_mode & S_IWUSR))
+        return ".socket_mode lacks 0200: its owner, who may not write, could not replace the file of a dead socket";
     if (o->backlog < 0)
         return ".backlog is negative";
     if (o->stack_size != 0 && o->stack_size < MIN_STACK_SIZE)

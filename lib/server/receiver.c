@@ -35,6 +35,7 @@ int ost_receiver_open(struct ost_listener *l, int fd)
         return error;
     }
     ost_datagram_init(&receiver->datagram, &s->owner, fd, receiver->batch);
+    receiver->nobody.kind = l->address.kind;
     receiver->drops = ost_socket_drops(fd); /* an inherited one's are its former owner's */
     l->receiver = receiver;
     return 0;
@@ -79,13 +80,27 @@ static void admit(struct ost_listener *l, int index)
     ost_server_admit_datagram(l->server, &receiver->datagram.request);
 }
 
+/* How many may be received at once: each may have to wait in the queue, which is not full. */
+static int at_once(const struct ostler_server *s)
+{
+    size_t room;
+
+    if (s->one)
+        return 1;
+    if (!s->mixin)
+        return OST_BATCH;
+    room = (size_t)s->owner.options.queue - s->queued;
+    return room < OST_BATCH ? (int)room : OST_BATCH;
+}
+
 /* Receive a batch, and take it in. How many there were, or -errno. */
 static int take_batch(struct ost_listener *l)
 {
     struct ostler_server *s = l->server;
-    struct ostler_address nobody = { .kind = l->address.kind };
-    int n = s->owner.classes[l->address.kind].get_request(s, l->fd, &nobody);
+    int n;
 
+    l->receiver->asked = at_once(s);
+    n = s->owner.classes[l->address.kind].get_request(s, l->fd, &l->receiver->nobody);
     for (int i = 0; i < n; i++)
         admit(l, i);
     flush(l);
@@ -132,15 +147,16 @@ static bool is_passing(int error)
 
 static void take(struct ost_listener *l)
 {
-    int n = OST_BATCH;
+    struct ost_receiver *receiver = l->receiver;
+    int n = receiver->asked;
 
-    for (int i = 0; i < BATCHES && n == OST_BATCH && may_receive(l); i++)
+    for (int i = 0; i < BATCHES && n == receiver->asked && may_receive(l); i++)
         n = take_batch(l);
     if (n >= 0)
         l->pause_ms = 0;
-    else if (!is_passing(n) && !l->receiver->closing)
+    else if (!is_passing(n) && !receiver->closing)
         ost_listener_pause(l, n);
-    if (n == OST_BATCH && l->fd >= 0)
+    if (n == receiver->asked && !l->server->one && l->fd >= 0)
         watch_drops(l);
 }
 
@@ -188,7 +204,7 @@ void ost_receiver_take_rest(struct ost_listener *l)
         return; /* the batch at hand comes first */
     receiver->taking = true;
     for (int i = 0; i < REST_BATCHES && !receiver->full && !s->cut_off; i++)
-        if (s->queued >= (size_t)s->owner.options.queue || take_batch(l) < OST_BATCH)
+        if (s->queued >= (size_t)s->owner.options.queue || take_batch(l) < receiver->asked)
             break;
     receiver->taking = false;
     receiver->rest = receiver->full;

@@ -8,6 +8,8 @@
 struct ost_receiver {
     struct ost_batch *batch;
     struct ost_datagram datagram; /* evented: the one that is being handled */
+    struct ostler_address nobody; /* get_request's peer: each datagram has one of its own */
+    int asked;          /* how many datagrams get_request is to receive, or was, at most */
     unsigned holders;   /* requests that will reply through the socket */
     bool taking;        /* a batch is being taken in */
     bool full;          /* replies wait for the socket */

@@ -241,10 +241,12 @@ VALUES = [
     (in_service('mixin = "threading"\ndefer = 1'), 5, "true or false, not 1"),
     (in_service('mixin = "evented"\ndefer = true'), 5, 'not for "evented"'),
     (in_service("defer = true"), 4, 'not for "evented"'),
-    *((in_service(f"socket_mode = {value}"), 4, 'octal digits in quotes, "0001" to "0777", such as "0660", not ')
+    *((in_service(f"socket_mode = {value}"), 4, 'octal digits in quotes, "0200" to "0777", such as "0660", not ')
       for value in ("0", "660", "0x1B0", "true", "6.6", '""', '"0"', '"0000"', '"0800"', '"0778"', '"1000"', '"7777"',
                     '"00660"', '"660 "', '" 660"', '"-660"', '"+660"', '"0o660"', '"0x1B0"', '"rw-rw----"', '"u=rw"',
                     '["0660"]')),
+    *((in_service(f'socket_mode = "{mode}"'), 4, f'not the text "{mode}": without 0200, by which its owner may write, '
+       "a dead socket could not be replaced") for mode in ("1", "0060", "0177", "0466", "0577")),
     (in_service("backlog = 0"), 4, "from 1 to 65535"),
     (in_service("backlog = 65536"), 4, "from 1 to 65535"),
     (in_service("stack_size = 16383"), 4, "from 16384"),
@@ -504,7 +506,7 @@ class GoodFiles(Case):
         for text in ('mixin = "evented"', 'mixin = "inline"', 'mixin = "threading"', 'mixin = "fibers"',
                      'mixin = "forking"', "max_parked = 1", "queue = 1000000", "max_packet = 65535", "max_packet = 1",
                      'mixin = "inline" defer = true', 'defer = true mixin = "forking"', "defer = false",
-                     'socket_mode = "0660"', 'socket_mode = "660"', 'socket_mode = "1"', 'socket_mode = "0777"',
+                     'socket_mode = "0660"', 'socket_mode = "660"', 'socket_mode = "200"', 'socket_mode = "0777"',
                      "max_requests = 1", "max_requests = 0x10", "max_requests = 1000000L", "stack_size = 16384",
                      "backlog = 65535", "timeout = 0", "timeout = 0.0001", "timeout = 1e3", "timeout = 5L",
                      "deadline = 0.5", "max_input = 1", "max_output = 0x40000000", "reuse_address = false",

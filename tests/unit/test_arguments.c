@@ -246,6 +246,8 @@ static const struct {
     { "output_high", { .output_high = SIZE_MAX } },
     { "output_low", { .output_low = SIZE_MAX } },
     { "socket_mode", { .socket_mode = 01000 } },
+    { "socket_mode", { .socket_mode = 0577 } },
+    { "socket_mode", { .socket_mode = 0060 } },
     { "stream.size", { .stream = &(struct ostler_stream_handler){ .size = SIZE_MAX, .handle = greet } } },
     { "stream.output_buffer",
       { .stream = &(struct ostler_stream_handler){ .handle = greet, .output_buffer = SIZE_MAX } } },

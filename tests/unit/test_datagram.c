@@ -788,6 +788,47 @@ START_TEST(a_burst_is_bounded_by_the_queue_and_counted)
 }
 END_TEST
 
+static struct {
+    struct ostler_server *server;
+    size_t most, handled;
+} held;
+
+/* The first one finds all that were received at once. */
+static int look_at_queue(struct ostler_stream *s)
+{
+    size_t queued = ostler_server_waiting(held.server);
+
+    (void)s;
+    if (queued > held.most)
+        held.most = queued;
+    if (++held.handled == CROWD)
+        ostler_server_shutdown(held.server);
+    return 0;
+}
+
+static const struct ostler_stream_handler looks_at_queue = { .handle = look_at_queue };
+
+/* Less than a batch, and a little more. */
+START_TEST(no_more_wait_than_the_queue_takes)
+{
+    static const int queues[] = { 1, 5, 31, 33 };
+    struct ostler_server_options options = {
+        .address = "udp:127.0.0.1:0", .stream = &looks_at_queue, .queue = queues[_i]
+    };
+    int client;
+
+    ck_assert_int_eq(ostler_server_new(&held.server, &options, NULL), 0);
+    client = connected(held.server, 0);
+    for (int i = 0; i < CROWD; i++)
+        ck_assert_int_eq(send(client, "x", 1, 0), 1);
+    ck_assert_int_eq(ostler_server_serve_forever(held.server), 0);
+    ck_assert_uint_eq(held.handled, CROWD);
+    ck_assert_int_eq((int)held.most, queues[_i]);
+    ostler_server_free(held.server);
+    close(client);
+}
+END_TEST
+
 START_TEST(a_burst_harms_nobody)
 {
     struct ostler_server_options options = options_for(_i % WAYS, &echo, &echo_datagram);
@@ -1276,6 +1317,7 @@ int main(void)
     tc = harness_case(suite, "many");
     tcase_add_loop_test(tc, datagrams_wait_for_a_place_and_a_stop_waits_for_them, 0, 2);
     tcase_add_loop_test(tc, a_burst_is_bounded_by_the_queue_and_counted, 0, 2);
+    tcase_add_loop_test(tc, no_more_wait_than_the_queue_takes, 0, 4);
     tcase_add_loop_test(tc, a_burst_harms_nobody, 0, WAYS * 2);
     tc = harness_case(suite, "stop");
     tcase_add_loop_test(tc, a_stop_within_a_batch_loses_nothing, 0, WAYS);

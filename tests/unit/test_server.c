@@ -38,6 +38,7 @@ static const struct {
     { { .address = anywhere, .stream = &greet, .queue = -1 }, "queue" },
     { { .address = anywhere, .stream = &greet, .max_packet = 65536 }, "max_packet" },
     { { .address = anywhere, .stream = &greet, .socket_mode = 01000 }, "socket_mode" },
+    { { .address = anywhere, .stream = &greet, .socket_mode = 0060 }, "0200" },
     { { .address = anywhere, .conn = &echo_conn, .mixin = &ostler_threading }, ".mixin" },
     { { .address = anywhere, .conn = &echo_conn, .mixin = &ostler_fibers }, ".mixin" },
     { { .address = anywhere, .stream = &without_handle }, ".handle" },

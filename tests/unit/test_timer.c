@@ -106,6 +106,81 @@ START_TEST(a_timer_of_weeks_fires_on_its_day)
 }
 END_TEST
 
+/* Turns are counted by a job that posts itself: it runs once in each, somewhere within. */
+enum { ROUNDS = 20, IDLE = 50 };
+
+static struct {
+    struct ostler_reactor *reactor;
+    struct ostler_timer *again, *other, *brief;
+    int fired, of_again, of_other, most;
+} turns;
+
+static void note_most(int *fired)
+{
+    if (*fired > turns.most)
+        turns.most = *fired;
+    *fired = 0;
+}
+
+static void next_turn(void *arg)
+{
+    (void)arg;
+    note_most(&turns.of_again);
+    note_most(&turns.of_other);
+    if (turns.fired < ROUNDS)
+        ostler_reactor_post(turns.reactor, next_turn, NULL);
+    else
+        ostler_reactor_stop(turns.reactor);
+}
+
+/* Set, stopped, freed and made while timers fire. */
+static void on_again(void *arg)
+{
+    (void)arg;
+    turns.fired++;
+    turns.of_again++;
+    ostler_timer_start(turns.again, 0);
+    ostler_timer_stop(turns.other);
+    ostler_timer_free(turns.brief);
+    ostler_timer_new(&turns.brief, turns.reactor, do_nothing, NULL);
+    ostler_timer_start(turns.brief, 0);
+    ostler_timer_start(turns.other, 0);
+}
+
+static void on_other(void *arg)
+{
+    (void)arg;
+    turns.of_other++;
+}
+
+START_TEST(a_timer_set_by_one_that_fires_waits_for_the_next_turn)
+{
+    struct alarm idle[IDLE] = { 0 };
+
+    ck_assert_int_eq(ostler_reactor_new(&turns.reactor, NULL), 0);
+    for (int i = 0; i < IDLE; i++) {
+        ck_assert_int_eq(ostler_timer_new(&idle[i].timer, turns.reactor, on_alarm, &idle[i]), 0);
+        ck_assert_int_eq(ostler_timer_start(idle[i].timer, 1000L * DAY), 0);
+    }
+    ck_assert_int_eq(ostler_timer_new(&turns.again, turns.reactor, on_again, NULL), 0);
+    ck_assert_int_eq(ostler_timer_new(&turns.other, turns.reactor, on_other, NULL), 0);
+    ck_assert_int_eq(ostler_timer_start(turns.again, 0), 0);
+    ck_assert_int_eq(ostler_reactor_post(turns.reactor, next_turn, NULL), 0);
+    ck_assert_int_eq(ostler_reactor_run(turns.reactor), 0);
+    ck_assert_int_ge(turns.fired, ROUNDS);
+    ck_assert_int_ge(turns.most, 1);
+    ck_assert_int_le(turns.most, 2); /* the end of a turn, and the beginning of the next */
+    for (int i = 0; i < IDLE; i++) {
+        ck_assert_int_eq(idle[i].fired, 0);
+        ostler_timer_free(idle[i].timer);
+    }
+    ostler_timer_free(turns.again);
+    ostler_timer_free(turns.other);
+    ostler_timer_free(turns.brief);
+    ostler_reactor_free(turns.reactor);
+}
+END_TEST
+
 static struct seen {
     struct ostler_conn *conn;
     enum ostler_close_reason reason;
@@ -162,5 +237,7 @@ int main(void)
 
     tcase_add_test(tc, a_timer_of_weeks_fires_on_its_day);
     tcase_add_test(tc, who_was_silent_for_a_month_before_there_was_a_timeout_is_closed_at_once);
+    tc = harness_case(suite, "turns");
+    tcase_add_test(tc, a_timer_set_by_one_that_fires_waits_for_the_next_turn);
     return harness_main(suite);
 }
