@@ -1,16 +1,16 @@
 /** Socket addresses as text and back:
  *
- *    tcp:127.0.0.1:7007    IPv4
- *    tcp:[::1]:7007        IPv6, always in brackets; [fe80::1%eth0] names a zone,
- *                          by an interface's name or number
- *    tcp:[::]:7007         both families on one socket (IPV6_V6ONLY off)
- *    tcp:*:7007            both families on two sockets (IPV6_V6ONLY on)
- *    udp:…                 the same for UDP
- *    unix:/run/echo.sock   a Unix stream socket, by its path (at most 107 bytes, unix(7))
- *    unixgram:/run/e.sock  a Unix datagram socket
- *    unix:@echo            either kind with a name in the abstract namespace, and no file
- *    fd:3                  a bound socket that the process has already, of any of these
- *                          kinds; to listen on, nothing else
+ *     tcp:127.0.0.1:7007    IPv4
+ *     tcp:[::1]:7007        IPv6, always in brackets; [fe80::1%eth0] names a zone,
+ *                           by an interface's name or number
+ *     tcp:[::]:7007         both families on one socket (IPV6_V6ONLY off)
+ *     tcp:*:7007            both families on two sockets (IPV6_V6ONLY on)
+ *     udp:…                 the same for UDP
+ *     unix:/run/echo.sock   a Unix stream socket, by its path (at most 107 bytes, unix(7))
+ *     unixgram:/run/e.sock  a Unix datagram socket
+ *     unix:@echo            either kind with a name in the abstract namespace, and no file
+ *     fd:3                  a bound socket that the process has already, of any of these
+ *                           kinds; to listen on, nothing else
  *
  *  Port 0 asks the kernel for a free port. An IPv4 peer on a dual-stack socket is
  *  written as IPv4, a Unix peer that bound no name as "unix:(unnamed)". A zone whose interface
