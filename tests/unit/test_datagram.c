@@ -817,6 +817,7 @@ START_TEST(no_more_wait_than_the_queue_takes)
     };
     int client;
 
+    memset(&held, 0, sizeof(held));
     ck_assert_int_eq(ostler_server_new(&held.server, &options, NULL), 0);
     client = connected(held.server, 0);
     for (int i = 0; i < CROWD; i++)
