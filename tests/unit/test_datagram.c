@@ -835,15 +835,15 @@ START_TEST(a_burst_harms_nobody)
     struct ostler_server_options options = options_for(_i % WAYS, &echo, &echo_datagram);
     struct harness_server h;
     char answer[1024];
-    int client;
+    int flooder, client;
 
     options.address = _i / WAYS ? own("unixgram:@ostler-test-burst") : "udp:127.0.0.1:0";
     harness_start(&h, &options);
-    client = connected(h.server, 0);
+    flooder = connected(h.server, 0);
+    client = connected(h.server, 0); /* now: later it could get the port of the other one, and its answers */
     for (int i = 0; i < BURST; i++)
-        send(client, bytes(), 100, _i / WAYS ? MSG_DONTWAIT : 0);
-    close(client);
-    client = connected(h.server, 0);
+        send(flooder, bytes(), 100, _i / WAYS ? MSG_DONTWAIT : 0);
+    close(flooder);
     do /* as long as the kernel's buffer is full it drops this one too */
         ck_assert_int_eq(send(client, "again", 5, 0), 5);
     while (harness_is_silent(client));
