@@ -380,10 +380,15 @@ static void give_back(struct child *c, int error)
  * that wait. */
 static void give_back_all(struct forking *f, const struct birth *births, size_t n, int error)
 {
-    while (!ost_list_is_empty(&f->unborn))
-        give_back(OST_CONTAINER(f->unborn.prev, struct child, turn), error);
+    struct ost_list youngest_first, *node;
+
     while (n-- > 0)
-        give_back(births[n].child, error);
+        ost_list_append(f->unborn.next, &births[n].child->turn); /* before the first */
+    ost_list_init(&youngest_first);
+    while ((node = ost_list_take(&f->unborn)))
+        ost_list_append(youngest_first.next, node);
+    while ((node = ost_list_take(&youngest_first)))
+        give_back(OST_CONTAINER(node, struct child, turn), error);
 }
 
 /* All whose turn it is. */

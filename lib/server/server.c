@@ -267,6 +267,8 @@ int ost_listeners_new(struct ostler_server *s, const struct ostler_server_option
 
     while (options->addresses && options->addresses[count - (options->address ? 1 : 0)])
         count++;
+    if (count == 0)
+        return -EINVAL;
     s->listeners = calloc(count * 2, sizeof(struct ost_listener));
     if (!s->listeners)
         return -ENOMEM;

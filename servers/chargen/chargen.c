@@ -73,27 +73,27 @@ static int chargen_handle(struct ostler_stream *s)
 /* An evented client, who gets so many lines at a time, and which comes next. */
 struct reader {
     struct ostler_conn base;
-    int lines, next;
+    size_t lines, next;
 };
 
 static int send_lines(struct ostler_conn *c)
 {
     struct reader *reader = OSTLER_SELF(c, struct reader, base);
     char page[PAGE];
-    int at = reader->next;
+    size_t at = reader->next;
 
     chargen_fill(page, sizeof(page));
     reader->next = (at + reader->lines) % LINES;
-    return ostler_conn_write(c, page + at * LINE, (size_t)(reader->lines * LINE));
+    return ostler_conn_write(c, page + at * LINE, reader->lines * LINE);
 }
 
 /* How many lines are one piece: as many as may wait, and parts of the page. */
-static int most_lines(struct ostler_conn *c)
+static size_t most_lines(struct ostler_conn *c)
 {
-    static const int parts[] = { LINES, LINES / 5, LINES / 19 };
+    static const size_t parts[] = { LINES, LINES / 5, LINES / 19 };
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-        if (ostler_conn_set_marks(c, 0, (size_t)(parts[i] * LINE)) != -EINVAL)
+        if (ostler_conn_set_marks(c, 0, parts[i] * LINE) != -EINVAL)
             return parts[i];
     return 1;
 }
