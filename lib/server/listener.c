@@ -14,23 +14,19 @@
 #include "server/receiver.h"
 #include "server/server.h"
 
-enum { ACCEPT_BATCH = 16, PAUSE_MS = 10, MAX_PAUSE_MS = 1000, QUIET_MS = 10000 };
+enum { ACCEPT_BATCH = 16 };
 
 static struct ostler_reactor *reactor_of(const struct ost_listener *l)
 {
     return l->server->owner.reactor;
 }
 
-/* One line for a time of lack, however often it comes and goes. */
 static void log_lack(struct ost_listener *l, int error)
 {
-    uint64_t now = ost_reactor_refresh(reactor_of(l));
-
-    if (l->lacked == 0 || now - l->lacked > QUIET_MS)
+    if (ost_lack_is_news(&l->lack, ost_reactor_refresh(reactor_of(l))))
         ostler_log_write(ostler_server_log(l->server), OSTLER_LOG_WARNING,
                          "%s: cannot %s: %s; clients wait until a connection closes", l->server->name,
                          l->receiver ? "receive" : "accept", ostler_strerror(error));
-    l->lacked = now;
 }
 
 static bool lacks_descriptors(int error)
@@ -45,13 +41,10 @@ void ost_listener_pause(struct ost_listener *l, int error)
     if (l->fd < 0)
         return; /* a slot of the server has stopped it */
     log_lack(l, error);
-    if (l->pause_ms == 0)
-        l->pause_ms = PAUSE_MS;
     l->paused = true;
-    ost_timer_set(&l->retry, r, ost_reactor_refresh(r) + (uint64_t)l->pause_ms);
+    ost_timer_set(&l->retry, r, ost_reactor_refresh(r) + (uint64_t)ost_lack_pause(&l->lack));
     if (lacks_descriptors(error) && ost_list_is_empty(&l->starved.node))
         ost_list_append(&r->starved, &l->starved.node);
-    l->pause_ms = l->pause_ms * 2 < MAX_PAUSE_MS ? l->pause_ms * 2 : MAX_PAUSE_MS;
     ost_request_spare_descriptor(r);
     ost_watch_set(&l->watch, 0);
     ost_balance_tell(l->server);
@@ -149,7 +142,7 @@ static bool accept_one(struct ost_listener *l)
         ost_listener_pause(l, error);
         return false;
     }
-    l->pause_ms = 0;
+    ost_lack_is_over(&l->lack);
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include "net/unix.h"
 #include "reactor/timer.h"
 #include "reactor/watch.h"
+#include "server/lack.h"
 
 struct ost_listener {
     struct ostler_server *server;
@@ -21,8 +22,7 @@ struct ost_listener {
     struct ost_watch watch;
     struct ost_timer retry;    /* to try again after running out of something, or to log more drops */
     struct ost_job starved;    /* … and when one of our descriptors was closed */
-    uint64_t lacked;           /* when it lacked something last, ms; 0: never */
-    long pause_ms;             /* how long the next pause is; 0: it does not lack anything */
+    struct ost_lack lack;      /* of descriptors or memory */
     bool paused;
     bool passing;      /* it is other processes' turn, see balance.c */
     uint32_t accepted; /* as guard.c has seen it last */

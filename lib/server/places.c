@@ -16,7 +16,7 @@
 #include "request/stall.h"
 #include "server/server.h"
 
-enum { MAX_STREAK = 16, PAUSE_MS = 10, MAX_PAUSE_MS = 1000, QUIET_MS = 10000 };
+enum { MAX_STREAK = 16 };
 
 static struct ost_stream *stream_of(struct ostler_request *r)
 {
@@ -49,16 +49,12 @@ static void enqueue(struct ostler_server *s, struct ostler_request *r)
     count_waiting(s, r);
 }
 
-/* One line for a time of lack. */
 static void log_lack(struct ostler_server *s, int error)
 {
-    uint64_t now = ost_reactor_refresh(s->owner.reactor);
-
-    if (s->lacked == 0 || now - s->lacked > QUIET_MS)
+    if (ost_lack_is_news(&s->lack, ost_reactor_refresh(s->owner.reactor)))
         ostler_log_write(ostler_server_log(s), OSTLER_LOG_WARNING,
                          "%s: cannot run another request: %s; it waits until one has ended", s->name,
                          ostler_strerror(error));
-    s->lacked = now;
 }
 
 /* Nobody gets a place for a while. */
@@ -68,10 +64,8 @@ static void pause_places(struct ostler_server *s, int error)
     s->lacking = true;
     if (s->retry_timer.due != OST_NEVER)
         return; /* a request's end has let us try in between */
-    if (s->pause_ms == 0)
-        s->pause_ms = PAUSE_MS;
-    ost_timer_set(&s->retry_timer, s->owner.reactor, ost_reactor_now(s->owner.reactor) + (uint64_t)s->pause_ms);
-    s->pause_ms = s->pause_ms * 2 < MAX_PAUSE_MS ? s->pause_ms * 2 : MAX_PAUSE_MS;
+    ost_timer_set(&s->retry_timer, s->owner.reactor,
+                  ost_reactor_now(s->owner.reactor) + (uint64_t)ost_lack_pause(&s->lack));
 }
 
 static void on_retry(struct ost_timer *timer)
@@ -115,7 +109,7 @@ static int process(struct ostler_server *s, struct ostler_request *r)
         ost_server_limit_child(s, r);
     ost_stall_end(&s->owner, r, "process_request");
     if (error == 0)
-        s->pause_ms = 0;
+        ost_lack_is_over(&s->lack);
     if (waits)
         put_back(s, r, error);
     return waits ? 0 : error;

@@ -153,7 +153,7 @@ static void take(struct ost_listener *l)
     for (int i = 0; i < BATCHES && n == receiver->asked && may_receive(l); i++)
         n = take_batch(l);
     if (n >= 0)
-        l->pause_ms = 0;
+        ost_lack_is_over(&l->lack);
     else if (!is_passing(n) && !receiver->closing)
         ost_listener_pause(l, n);
     if (n == receiver->asked && !l->server->one && l->fd >= 0)

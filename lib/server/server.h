@@ -18,6 +18,7 @@
 #include "base/throttle.h"
 #include "request/request.h"
 #include "server/balance.h"
+#include "server/lack.h"
 #include "server/listener.h"
 
 enum ost_server_state { OST_SERVER_NEW, OST_SERVER_SERVING, OST_SERVER_STOPPING, OST_SERVER_STOPPED };
@@ -43,8 +44,7 @@ struct ostler_server {
     bool filling;             /* places are being given to those that wait */
     bool lacking;             /* the mix-in could not run one: no places until one ends, or retry_timer comes */
     int mixin_error;          /* of the mix-in's last process */
-    long pause_ms;            /* how long the next pause is; 0: it does not lack anything */
-    uint64_t lacked;          /* when it did so last, ms; 0: never */
+    struct ost_lack lack;     /* of what it could not run one for */
     unsigned streak;          /* places given to those that wait, since a listener was asked */
     unsigned long long accepted;
     size_t running_before; /* ostler_server_handle_request(): running, when it began */
