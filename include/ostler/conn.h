@@ -54,6 +54,8 @@ struct ostler_conn_handler {
     /** The last call. The connection can no longer be used for anything but the
      *  functions that only tell. error is 0 or the -errno behind the reason. */
     void (*on_close)(struct ostler_conn *conn, enum ostler_close_reason reason, int error);
+
+    bool disable_nagle; /* its servers have the option of that name */
 };
 
 /** Send n bytes. Inside a callback of a connection small writes are gathered and

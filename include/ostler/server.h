@@ -117,7 +117,8 @@ struct ostler_server_options {
     size_t output_low;   /* .conn: mark at which it goes on; 0: output_high / 4 */
     bool no_reuse_address;    /* SO_REUSEADDR is set unless this is */
     bool reuse_port;          /* SO_REUSEPORT */
-    bool disable_nagle;       /* TCP_NODELAY on each connection */
+    bool disable_nagle;       /* TCP_NODELAY on each connection, which has it from its listener: what is
+                                 sent in parts does not wait until the peer has acknowledged the last one */
     bool defer;               /* .stream: keep a new connection on the reactor until its first
                                  bytes are there (not for protocols in which the server speaks
                                  first); one that never sends any is closed without its handler */

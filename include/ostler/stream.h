@@ -11,6 +11,7 @@
 #define OSTLER_STREAM_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -54,6 +55,7 @@ struct ostler_stream_handler {
     int (*handle)(struct ostler_stream *stream); /* required */
     int (*finish)(struct ostler_stream *stream);
     size_t output_buffer; /* bytes gathered before they are sent; 0: each write leaves at once */
+    bool disable_nagle;   /* its servers have the option of that name */
 };
 
 /** The size of a subclass; does not compile unless base is its first member. */

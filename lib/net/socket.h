@@ -112,6 +112,7 @@ int ost_socket_want_local(int fd, const struct ostler_address *address);
 /* Datagrams that the kernel dropped for this socket. */
 uint32_t ost_socket_drops(int fd);
 
+/* TCP_NODELAY, for what a listener accepts, too: Linux hands it on. */
 int ost_socket_set_nodelay(int fd);
 
 /* Let blocking receives give up with EAGAIN after ms; 0: never. */

@@ -10,16 +10,7 @@
 #include "server/receiver.h"
 #include "server/server.h"
 
-static int accept_tcp(struct ostler_server *s, int listener, struct ostler_address *peer)
-{
-    int fd = ost_socket_accept(listener, peer);
-
-    if (fd >= 0 && s->owner.options.disable_nagle)
-        ost_socket_set_nodelay(fd); /* fails only when the peer is gone already */
-    return fd;
-}
-
-static int accept_unix(struct ostler_server *s, int listener, struct ostler_address *peer)
+static int accept_connection(struct ostler_server *s, int listener, struct ostler_address *peer)
 {
     (void)s;
     return ost_socket_accept(listener, peer);
@@ -97,12 +88,10 @@ static void do_nothing(struct ostler_server *s)
     .close_request = close_request, .handle_timeout = do_nothing, .service_actions = do_nothing,                    \
     .close = ost_close_server
 
-#define CONNECTIONS SHARED, .process_request = process_connection
+#define CONNECTIONS SHARED, .get_request = accept_connection, .process_request = process_connection
 #define DATAGRAMS SHARED, .get_request = receive_datagrams, .process_request = process_datagram
 
-const struct ostler_server_class ostler_tcp_server = { .name = "tcp", CONNECTIONS, .get_request = accept_tcp };
+const struct ostler_server_class ostler_tcp_server = { .name = "tcp", CONNECTIONS };
 const struct ostler_server_class ostler_udp_server = { .name = "udp", DATAGRAMS };
-const struct ostler_server_class ostler_unix_stream_server = {
-    .name = "unix", CONNECTIONS, .get_request = accept_unix
-};
+const struct ostler_server_class ostler_unix_stream_server = { .name = "unix", CONNECTIONS };
 const struct ostler_server_class ostler_unix_datagram_server = { .name = "unixgram", DATAGRAMS };

@@ -204,7 +204,11 @@ int ost_listener_open(struct ost_listener *l, int fd)
 
 int ost_listener_activate(struct ost_listener *l)
 {
-    return l->receiver ? 0 : ost_socket_listen(l->fd, l->server->owner.options.backlog);
+    const struct ostler_server_options *options = &l->server->owner.options;
+
+    if (options->disable_nagle && l->address.kind == OST_TCP)
+        ost_socket_set_nodelay(l->fd); /* one that was inherited may be SCTP, which knows no such option */
+    return l->receiver ? 0 : ost_socket_listen(l->fd, options->backlog);
 }
 
 void ost_listener_close(struct ost_listener *l)

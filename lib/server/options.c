@@ -124,6 +124,7 @@ static void fill_in(struct ostler_server_options *o)
     default_int(&o->queue, QUEUE);
     default_int(&o->backlog, SOMAXCONN);
     default_size(&o->max_packet, MAX_PACKET);
+    o->disable_nagle |= (o->stream && o->stream->disable_nagle) || (o->conn && o->conn->disable_nagle);
 }
 
 int ost_options_check(struct ostler_server_options *out, const struct ostler_server_options *options,

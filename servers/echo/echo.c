@@ -1,18 +1,35 @@
 /* The echo protocol, RFC 862: whatever is received is sent back, until the peer ends;
  * a datagram as one datagram, an empty one too. One that was cut, since it was longer than
  * max_packet, is not answered: what would go back is not what came. */
+#include <stdlib.h>
+
 #include "handlers.h"
+
+enum { SHORT = 4096, LONG = 65536 };
+
+/* While what comes is long it has a buffer in which it need not go back in pieces; who says little holds
+ * no more than the stack. */
+static char *fitting(char *longer, size_t n)
+{
+    if (n >= SHORT)
+        return longer ? longer : malloc(LONG);
+    free(longer);
+    return NULL;
+}
 
 static int echo_handle(struct ostler_stream *s)
 {
-    char buf[4096];
+    char brief[SHORT], *longer = NULL;
     ssize_t n;
     int r = 0;
 
     if (ostler_request_was_cut(s->request))
         return ostler_stream_no_reply(s);
-    while (r == 0 && (n = ostler_stream_read(s, buf, sizeof(buf))) > 0)
-        r = ostler_stream_write(s, buf, (size_t)n);
+    while (r == 0 && (n = ostler_stream_read(s, longer ? longer : brief, longer ? LONG : SHORT)) > 0) {
+        r = ostler_stream_write(s, longer ? longer : brief, (size_t)n);
+        longer = fitting(longer, (size_t)n);
+    }
+    free(longer);
     return r < 0 ? r : (int)n;
 }
 
@@ -30,8 +47,8 @@ static int echo_on_datagram(struct ostler_datagram *d)
     return ostler_datagram_reply(d, ostler_datagram_data(d), ostler_datagram_length(d));
 }
 
-static const struct ostler_stream_handler echo_stream = { .handle = echo_handle };
-static const struct ostler_conn_handler echo_conn = { .on_data = echo_on_data };
+static const struct ostler_stream_handler echo_stream = { .handle = echo_handle, .disable_nagle = true };
+static const struct ostler_conn_handler echo_conn = { .on_data = echo_on_data, .disable_nagle = true };
 static const struct ostler_datagram_handler echo_datagram = { .on_datagram = echo_on_datagram };
 
 const struct ostler_service echo_service = {

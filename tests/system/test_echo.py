@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -94,6 +95,25 @@ class EchoCases:
         client = self.connect(self.start_echo())
         burst = b"".join(b"line %d\n" % number for number in range(5000))
         self.assertEqual(clients.ask(client, burst), burst)
+
+    def best_round_trip(self, daemon, size):
+        """Seconds, of messages that are each sent when the last one is back; the first ones don't count, as the
+        kernel acknowledges those of a new connection at once."""
+        client = self.connect(daemon)
+        message = os.urandom(size)
+        times = []
+        for _ in range(25):
+            begin = time.monotonic()
+            self.assertEqual(clients.ask(client, message), message)
+            times.append(time.monotonic() - begin)
+        client.close()
+        return min(times[5:])
+
+    def test_message_longer_than_a_buffer_does_not_wait_for_an_acknowledgement(self):
+        daemon = self.start_echo()
+        for size in (5000, 100_000):
+            with self.subTest(size):
+                self.assertLess(self.best_round_trip(daemon, size), 0.03)  # Linux delays one by 40 ms
 
     def test_burst_and_half_close_in_one_go_lose_nothing(self):
         client = self.connect(self.start_echo())

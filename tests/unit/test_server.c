@@ -393,25 +393,52 @@ START_TEST(the_listening_socket_has_the_options_asked_for)
 }
 END_TEST
 
+/* What it says of its descriptor, into text of size bytes; its length. */
+static int tell_options(const struct ostler_request *r, char *text, size_t size)
+{
+    int fd = ostler_request_fd(r);
+
+    return snprintf(text, size, "nodelay %d, cloexec %d\n", option_of(fd, IPPROTO_TCP, TCP_NODELAY) > 0,
+                    (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+}
+
 static int look_at_socket(struct ostler_stream *s)
 {
-    int fd = ostler_request_fd(s->request);
+    char text[64];
 
-    return ostler_stream_printf(s, "nodelay %d, cloexec %d\n", option_of(fd, IPPROTO_TCP, TCP_NODELAY) != 0,
-                                (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    return ostler_stream_write(s, text, (size_t)tell_options(s->request, text, sizeof(text)));
+}
+
+static int look_at_conn(struct ostler_conn *c)
+{
+    char text[64];
+    int error = ostler_conn_write(c, text, (size_t)tell_options(c->request, text, sizeof(text)));
+
+    return error < 0 ? error : ostler_conn_close(c);
 }
 
 START_TEST(an_accepted_socket_has_the_options_asked_for)
 {
-    static const struct ostler_stream_handler look = { .handle = look_at_socket };
+    static const struct ostler_stream_handler look = { .handle = look_at_socket },
+                                              prompt = { .handle = look_at_socket, .disable_nagle = true };
+    static const struct ostler_conn_handler prompt_conn = { .on_open = look_at_conn, .disable_nagle = true };
+    const struct {
+        struct ostler_server_options options;
+        const char *answer;
+    } cases[] = {
+        { { .address = anywhere, .stream = &look }, "nodelay 0, cloexec 1\n" },
+        { { .address = anywhere, .stream = &look, .disable_nagle = true }, "nodelay 1, cloexec 1\n" },
+        { { .address = anywhere, .stream = &prompt }, "nodelay 1, cloexec 1\n" },
+        { { .address = anywhere, .conn = &prompt_conn }, "nodelay 1, cloexec 1\n" },
+    };
 
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct harness_server h;
         int client;
 
-        harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .stream = &look, .disable_nagle = i });
+        harness_start(&h, &cases[i].options);
         client = client_of(h.server);
-        ck_assert(harness_expect(client, i ? "nodelay 1, cloexec 1\n" : "nodelay 0, cloexec 1\n"));
+        ck_assert_msg(harness_expect(client, cases[i].answer), "case %zu", i);
         close(client);
         ck_assert_int_eq(harness_stop(&h), 0);
     }
