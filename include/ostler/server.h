@@ -69,7 +69,8 @@ struct ostler_server_class {
     void (*handle_timeout)(struct ostler_server *server);
     /** After each round of the loop, and at least every actions_interval_ms if set. */
     void (*service_actions)(struct ostler_server *server);
-    /** The listening sockets close: when stopping, at the latest when freed. */
+    /** The listening sockets close: when stopping, at the latest when freed; one of datagrams
+     *  when the last of them was answered. */
     void (*close)(struct ostler_server *server);
 };
 
@@ -166,7 +167,9 @@ OSTLER_API int ostler_server_close(struct ostler_server *server, long timeout_ms
  *  and this waits until it has ended. With no_block_on_close or daemon_threads handlers that
  *  run are neither cut off nor waited for: a thread of the library's keeps the server
  *  and its reactor until the last of them has ended; what still waits for a place then is
- *  given to no child any more. Nothing tells when: what the options pointed to (.user, .log,
+ *  given to no child any more. The socket of datagrams, by which handlers answer, is theirs until
+ *  then: no other server gets its address, and one with reuse_port goes on getting its share of the
+ *  datagrams, which nobody receives. Nothing tells when: what the options pointed to (.user, .log,
  *  tables) must stay as long as the process, with whose end they end. Not from a handler or
  *  callback of this server, nor from anything else on the reactor while an inline handler of this
  *  server waits (stop it first). NULL is fine. */
@@ -177,7 +180,8 @@ OSTLER_API int ostler_server_start(struct ostler_server *server);
 
 /** Stop gracefully, without waiting for it: the listeners close and every
  *  connection's input ends with what has arrived, so that handlers answer that and
- *  leave; datagrams that have been received are answered. Connections from
+ *  leave; datagrams that have arrived are taken in, in the next turns of the loop, and
+ *  answered: 8,192 a socket, of a flood that does not end. Connections from
  *  ostler_conn_connect() go on until all accepted ones have ended, and are then treated
  *  alike. What is left after stop_timeout_ms is cut off (SHUT_RDWR), and its reads and
  *  writes fail with -ECANCELED. What still runs a quarter of a second later is named in
@@ -192,9 +196,10 @@ OSTLER_API int ostler_server_abort(struct ostler_server *server);
  *  ostler_reactor_run(). After a shutdown that came first: 0, at once. */
 OSTLER_API int ostler_server_serve_forever(struct ostler_server *server);
 
-/** Accept and process one request (finish it, unless it runs in a thread), or call
- *  handle_timeout after request_timeout_ms. 1: one was processed; 0: timed out;
- *  -ESHUTDOWN: the server stops, or has stopped; -errno. A request that verify_request refuses counts as processed. */
+/** Accept and process one request (finish it, unless it runs in a thread), as soon as there is a
+ *  place for it, or call handle_timeout after request_timeout_ms. 1: one was processed; 0: timed out;
+ *  -ESHUTDOWN: the server stops, or has stopped; -errno. A request that verify_request refuses
+ *  counts as processed. */
 OSTLER_API int ostler_server_handle_request(struct ostler_server *server);
 
 /** Change request_timeout_ms: ms, 0: only look whether one is there, OSTLER_NEVER: no limit.
@@ -267,8 +272,9 @@ OSTLER_API int ostler_server_requests(struct ostler_server *server,
 OSTLER_API int ostler_reactor_log_requests(struct ostler_reactor *reactor);
 
 /** How many datagrams were dropped: by the kernel, since they came faster than they were
- *  taken (SO_MEMINFO in socket(7)); replies that the kernel refused; and what still waited
- *  for a place when a stop's time had run out. */
+ *  taken (SO_MEMINFO in socket(7)); replies that the kernel refused; and what had been
+ *  received, and not begun, when a stop's time had run out or the server was aborted. What the
+ *  kernel still had then is in no count. */
 OSTLER_API unsigned long long ostler_server_dropped(const struct ostler_server *server);
 
 OSTLER_END

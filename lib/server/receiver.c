@@ -7,9 +7,9 @@
  * When the queue is full, or the socket takes no more replies, nothing is received: the
  * kernel's buffer holds some more, and what it drops it counts.
  *
- * A stop lets what has arrived be taken in, likewise a few batches a turn: until there is no more, or
- * it has been so much that it must have come since. It is a timer that looks, for readiness would not
- * tell that another process has taken the last of it from the same socket. */
+ * When the server stops, what has arrived is taken in likewise, a few batches a turn: until there is no
+ * more, or it has been so much that it must have come since. A timer calls for it, since readiness would
+ * not tell that another process has taken the last of it from the same socket. */
 #include "server/receiver.h"
 
 #include <errno.h>
@@ -18,6 +18,7 @@
 
 #include "net/batch.h"
 #include "net/socket.h"
+#include "request/stall.h"
 #include "request/stream.h"
 #include "server/server.h"
 
@@ -97,16 +98,26 @@ static int at_once(const struct ostler_server *s)
     return room < OST_BATCH ? (int)room : OST_BATCH;
 }
 
-/* n have been received: how many of the rest are left, at most. */
+/* n have been received: how many of the rest are left, at most. Fewer than asked for were the last. */
 static int rest_after(const struct ost_receiver *receiver, int n)
 {
     return n < receiver->asked || n > receiver->rest ? 0 : receiver->rest - n;
 }
 
-/* Those of a batch of n for which an abort comes too early. */
-static void drop(struct ostler_server *s, int n)
+/* Ours never waits, so that it need not be timed. */
+static int get_request(struct ost_listener *l)
 {
-    atomic_fetch_add(&s->owner.dropped, (unsigned)n);
+    struct ostler_server *s = l->server;
+    const struct ostler_server_class *class = &s->owner.classes[l->address.kind];
+    struct ost_hold hold;
+    int n;
+
+    if (class->get_request == ostler_udp_server.get_request)
+        return class->get_request(s, l->fd, &l->receiver->nobody);
+    ost_stall_begin(&hold, &s->owner, NULL);
+    n = class->get_request(s, l->fd, &l->receiver->nobody);
+    ost_stall_end(&s->owner, NULL, "get_request");
+    return n;
 }
 
 /* Receive a batch, and take it in. How many there were, or -errno. */
@@ -116,12 +127,12 @@ static int take_batch(struct ost_listener *l)
     int n, i = 0;
 
     l->receiver->asked = at_once(s);
-    n = s->owner.classes[l->address.kind].get_request(s, l->fd, &l->receiver->nobody);
+    n = get_request(l);
     l->receiver->rest = rest_after(l->receiver, n);
     while (i < n && !s->cut_off)
         admit(l, i++);
     if (i < n)
-        drop(s, n - i);
+        atomic_fetch_add(&s->owner.dropped, (unsigned)(n - i));
     flush(l);
     return n;
 }
