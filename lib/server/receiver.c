@@ -171,9 +171,9 @@ static bool has_rest(const struct ost_listener *l)
 
 static bool may_receive(const struct ost_listener *l)
 {
-    if (l->receiver->full || l->fd < 0 || !ost_server_has_room_for_datagrams(l->server))
+    if (l->receiver->full || l->fd < 0)
         return false;
-    return has_rest(l) || ost_server_takes_requests(l->server);
+    return has_rest(l) ? ost_server_may_queue(l->server) : ost_server_has_room_for_datagrams(l->server);
 }
 
 /* Is the error a datagram's, or that of one sent earlier, and no lack? */
@@ -209,8 +209,11 @@ static void go_on_stopping(struct ost_listener *l)
     ost_server_check_stopped(l->server);
 }
 
-static void run(struct ost_listener *l, unsigned what)
+void ost_receiver_ready(struct ost_watch *watch, unsigned what)
 {
+    struct ost_listener *l = OST_CONTAINER(watch, struct ost_listener, watch);
+    struct ostler_reactor *reactor = l->server->owner.reactor;
+
     l->receiver->taking = true;
     if (what & OST_WRITE)
         flush(l);
@@ -220,21 +223,13 @@ static void run(struct ost_listener *l, unsigned what)
         ost_listener_watch(l);
     else
         go_on_stopping(l);
-}
-
-void ost_receiver_ready(struct ost_watch *watch, unsigned what)
-{
-    struct ost_listener *l = OST_CONTAINER(watch, struct ost_listener, watch);
-    struct ostler_reactor *reactor = l->server->owner.reactor;
-
-    run(l, what);
     ost_reactor_settle(reactor);
 }
 
 void ost_receiver_on_retry(struct ost_listener *l)
 {
     if (has_rest(l))
-        run(l, OST_READ);
+        ost_receiver_ready(&l->watch, OST_READ);
     else
         ost_receiver_report(l);
 }
@@ -243,7 +238,7 @@ static unsigned wants(const struct ost_listener *l)
 {
     if (l->receiver->full)
         return OST_WRITE;
-    return may_receive(l) && !has_rest(l) && !l->receiver->closing ? OST_READ : 0;
+    return !has_rest(l) && !l->receiver->closing && ost_server_has_room_for_datagrams(l->server) ? OST_READ : 0;
 }
 
 int ost_receiver_watch(struct ost_listener *l)

@@ -26,7 +26,7 @@ static bool defers(const struct ostler_server *s)
     return s->owner.options.defer && s->mixin && !s->one;
 }
 
-bool ost_server_takes_requests(const struct ostler_server *s)
+static bool takes_requests(const struct ostler_server *s)
 {
     if (atomic_load_explicit(&s->shutdown, memory_order_relaxed))
         return false;
@@ -35,7 +35,7 @@ bool ost_server_takes_requests(const struct ostler_server *s)
 
 bool ost_server_may_accept(const struct ostler_server *s)
 {
-    return ost_server_takes_requests(s) && s->parked < (size_t)s->owner.options.max_parked;
+    return takes_requests(s) && s->parked < (size_t)s->owner.options.max_parked;
 }
 
 /* … that nobody waits for. */
@@ -53,11 +53,16 @@ bool ost_server_has_room(const struct ostler_server *s)
 }
 
 /* ostler_server_handle_request() is not to leave one in the queue. */
-bool ost_server_has_room_for_datagrams(const struct ostler_server *s)
+bool ost_server_may_queue(const struct ostler_server *s)
 {
     if (!s->mixin)
         return true;
     return s->one ? has_place(s) : s->queued < (size_t)s->owner.options.queue;
+}
+
+bool ost_server_has_room_for_datagrams(const struct ostler_server *s)
+{
+    return takes_requests(s) && ost_server_may_queue(s);
 }
 
 void ost_server_watch_listeners(struct ostler_server *s)

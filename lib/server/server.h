@@ -106,15 +106,15 @@ void ost_server_admit_packet(struct ostler_server *server, struct ostler_request
 /* Take in a datagram, evented: it is over afterwards. */
 void ost_server_admit_datagram(struct ostler_server *server, struct ostler_request *request);
 
-/* Does it take requests at all? */
-bool ost_server_takes_requests(const struct ostler_server *server);
-
-/* May there be more connections, whether there is a place or not? */
+/* May there be more connections at all, whether there is a place or not? */
 bool ost_server_may_accept(const struct ostler_server *server);
 
-/* May another connection be taken in now? Is there room for a datagram, if it is taken in? */
+/* May another connection, or a batch of datagrams, be taken in now? */
 bool ost_server_has_room(const struct ostler_server *server);
 bool ost_server_has_room_for_datagrams(const struct ostler_server *server);
+
+/* May a datagram wait for its place, whether the server serves or stops? */
+bool ost_server_may_queue(const struct ostler_server *server);
 
 /* Places (places.c). 0 or -ENOMEM. */
 int ost_places_init(struct ostler_server *server);
