@@ -131,6 +131,49 @@ START_TEST(at_the_real_limit_of_descriptors_clients_wait_and_are_served)
 }
 END_TEST
 
+enum { QUEUED = 40 };
+
+static struct {
+    int in_round, most, all;
+} accepts;
+
+static int count_accepts(struct ostler_server *s, int listener, struct ostler_address *peer)
+{
+    int fd = ostler_tcp_server.get_request(s, listener, peer);
+
+    accepts.in_round += fd >= 0;
+    return fd;
+}
+
+static void end_round(struct ostler_server *s)
+{
+    if (accepts.in_round > accepts.most)
+        accepts.most = accepts.in_round;
+    accepts.all += accepts.in_round;
+    accepts.in_round = 0;
+    if (accepts.all == QUEUED)
+        ostler_server_abort(s);
+}
+
+static const struct ostler_server_class counting = { .get_request = count_accepts, .service_actions = end_round };
+
+START_TEST(those_who_are_there_have_a_turn_while_a_crowd_comes_in)
+{
+    struct ostler_server_options options = { .address = anywhere, .server_class = &counting, .conn = &echo_conn };
+    struct ostler_server *server;
+    int clients[QUEUED];
+
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    for (int i = 0; i < QUEUED; i++)
+        clients[i] = client_of(server);
+    ck_assert_int_eq(ostler_server_serve_forever(server), 0);
+    ck_assert_int_le(accepts.most, QUEUED / 2);
+    for (int i = 0; i < QUEUED; i++)
+        close(clients[i]);
+    ostler_server_free(server);
+}
+END_TEST
+
 /* ---- service_actions ---- */
 
 static void act(struct ostler_server *s)
@@ -381,6 +424,7 @@ int main(void)
     tcase_add_loop_test(tc, a_connection_that_has_gone_is_passed_over, 0, 5);
     if (!is_under_valgrind())
         tcase_add_test(tc, at_the_real_limit_of_descriptors_clients_wait_and_are_served);
+    tcase_add_test(tc, those_who_are_there_have_a_turn_while_a_crowd_comes_in);
     tc = harness_case(suite, "service_actions");
     tcase_add_test(tc, service_actions_run_after_each_round);
     tcase_add_test(tc, service_actions_run_by_the_clock_if_it_is_said);
