@@ -208,6 +208,7 @@ START_TEST(a_cut_off_does_not_begin_what_waits)
     ck_assert_int_eq(harness_join(&h), 0);
     ck_assert_int_eq(harness_count(begun), 1);
     ck_assert_uint_eq(ostler_server_dropped(h.server), 19);
+    ck_assert_uint_eq(ostler_server_waiting(h.server), 0);
     ck_assert_int_eq(harness_log_count(&h.log, "error "), 0);
     ck_assert_int_lt(recv(client, answer, sizeof(answer), MSG_DONTWAIT), 0);
     harness_free(&h);
