@@ -85,7 +85,7 @@ static void admit(struct ost_listener *l, int index)
     ost_server_admit_datagram(l->server, &receiver->datagram.request);
 }
 
-/* How many may be received at once: each may have to wait in the queue. */
+/* How many may be received at once: each may have to wait in the queue, which is not full. */
 static int at_once(const struct ostler_server *s)
 {
     size_t room;
