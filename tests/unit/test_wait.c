@@ -79,6 +79,43 @@ START_TEST(a_stream_is_ready_when_a_read_would_not_wait)
 }
 END_TEST
 
+/* Two lines that came together are answered together; but who waits for room says what he has. */
+static int answer_two_lines(struct actor *self)
+{
+    struct ostler_wait wait = { .stream = self->stream, .events = OSTLER_READ };
+    char line[16];
+
+    ostler_stream_set_output_buffer(self->stream, 64);
+    if (ostler_stream_read_line(self->stream, line, sizeof(line)) != 4)
+        return -EBADMSG;
+    ostler_stream_printf(self->stream, "%s", line);
+    if (ostler_wait_any(&wait, 1, OSTLER_NEVER) != 1 || !harness_is_silent(self->client))
+        return -EBADMSG;
+    wait.events = OSTLER_WRITE;
+    if (ostler_wait_any(&wait, 1, OSTLER_NEVER) != 1 || harness_is_silent(self->client))
+        return -EBADMSG;
+    harness_raise(&self->noted);
+    if (ostler_stream_read_line(self->stream, line, sizeof(line)) != 4)
+        return -EBADMSG;
+    ostler_stream_printf(self->stream, "%s", line);
+    wait.events = OSTLER_READ;
+    return check(ostler_wait_any(&wait, 1, OSTLER_NEVER) == 1);
+}
+
+static void hear_two_lines(struct actor *a)
+{
+    ck_assert(harness_say(a->client, "one\ntwo\n"));
+    ck_assert(harness_wait(&a->noted, 1)); /* until then it is the handler that listens here */
+    ck_assert(harness_expect(a->client, "one\ntwo\n"));
+    shutdown(a->client, SHUT_WR);
+}
+
+START_TEST(what_is_gathered_stays_while_there_is_more_to_read)
+{
+    ck_assert_int_eq(perform(_i, NULL, answer_two_lines, NULL, hear_two_lines), 0);
+}
+END_TEST
+
 static int ask_and_wait_at_its_socket(struct actor *self)
 {
     struct ostler_wait wait = { .events = OSTLER_READ };
@@ -742,6 +779,7 @@ int main(void)
     for (int way = INLINE; way < WAYS; way++) {
         if (way != THREAD) {
             tcase_add_loop_test(stream, a_stream_is_ready_when_a_read_would_not_wait, way, way + 1);
+            tcase_add_loop_test(stream, what_is_gathered_stays_while_there_is_more_to_read, way, way + 1);
             tcase_add_loop_test(stream, what_is_gathered_leaves_before_a_wait_at_the_streams_socket, way, way + 1);
             tcase_add_loop_test(stream, time_out_and_deadline_of_the_stream_count, way, way + 1);
             tcase_add_loop_test(stream, a_graceful_stop_ends_the_input, way, way + 1);
