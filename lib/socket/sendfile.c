@@ -41,7 +41,7 @@ static ssize_t send_once(struct ostler_socket *s, const struct ost_call *call, i
     const struct send_file *f = OST_CONTAINER(call, const struct send_file, call);
     ssize_t sent = flags & MSG_DONTWAIT ? send_now(s, f) : send_part(s, f, MOST);
 
-    return s->request && sent >= 0 ? ost_request_sent(s->request, sent) : sent;
+    return s->request ? ost_request_sent(s->request, sent) : sent;
 }
 
 /* 0, or what is wrong with the call. */

@@ -196,7 +196,7 @@ START_TEST(a_graceful_stop_ends_the_input)
 }
 END_TEST
 
-/* ---- A peer that falls silent, however that is seen, is no error of the server's ---- */
+/* ---- A peer that falls silent or goes, however that is seen, is no error of the server's ---- */
 
 static int read_lines(struct actor *self)
 {
@@ -253,7 +253,13 @@ static int (*const silences[])(struct actor *self) = {
     read_lines, wait_for_its_peer, wait_past_its_deadline, sleep_past_its_deadline, receive_by_its_socket,
 };
 
-START_TEST(a_silent_peer_is_a_line_for_debugging)
+static void greet(struct actor *a)
+{
+    ck_assert(harness_say(a->client, "hello\n"));
+}
+
+/* Under each mix-in play fails with error, and that is told once, at level debug. */
+static void expect_for_debugging(int (*play)(struct actor *self), void (*meanwhile)(struct actor *a), int error)
 {
     static const int ways[] = { INLINE, FIBERS, THREADING, FORKING };
 
@@ -262,16 +268,68 @@ START_TEST(a_silent_peer_is_a_line_for_debugging)
         struct actor *a;
 
         stage_open(&stage, ways[i], &(struct ostler_server_options){ .name = "tested" });
-        a = actor_start(&stage, silences[_i], NULL);
+        a = actor_start(&stage, play, NULL);
         ck_assert_ptr_nonnull(a);
-        ck_assert(harness_say(a->client, "hello\n"));
-        ck_assert_int_eq(actor_join(a), -ETIMEDOUT);
+        if (meanwhile)
+            meanwhile(a);
+        ck_assert_int_eq(actor_join(a), error);
         ck_assert(harness_log_wait(&stage.h.log, "request failed"));
         ck_assert_int_eq(harness_log_count(&stage.h.log, "request failed"), 1);
         if (!harness_log_has(&stage.h.log, "debug tested: ") || harness_log_has(&stage.h.log, "error tested: "))
             ck_abort_msg("way %d: %s", ways[i], stage.h.log.text);
         ck_assert_int_eq(stage_close(&stage), 0);
     }
+}
+
+START_TEST(a_silent_peer_is_a_line_for_debugging)
+{
+    expect_for_debugging(silences[_i], greet, -ETIMEDOUT);
+}
+END_TEST
+
+/* The peer resets the connection, whoever else has its descriptor. */
+static void reset_by_peer(const struct actor *self)
+{
+    const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+
+    connect(self->client, &nobody, sizeof(nobody));
+}
+
+static int write_to_its_stream(struct actor *self)
+{
+    reset_by_peer(self);
+    return ostler_stream_write(self->stream, "x", 1);
+}
+
+static int send_by_its_socket(struct actor *self)
+{
+    struct ostler_socket *s;
+    int error = ostler_stream_socket(&s, self->stream);
+
+    reset_by_peer(self);
+    return error < 0 ? error : ostler_socket_sendall(s, "x", 1, 0);
+}
+
+static int send_file_by_its_socket(struct actor *self)
+{
+    int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    struct ostler_socket *s;
+    off_t sent = ostler_stream_socket(&s, self->stream);
+
+    reset_by_peer(self);
+    if (sent == 0)
+        sent = ostler_socket_sendfile(s, file, 0, 0);
+    close(file);
+    return (int)sent;
+}
+
+static int (*const partings[])(struct actor *self) = {
+    write_to_its_stream, send_by_its_socket, send_file_by_its_socket,
+};
+
+START_TEST(a_peer_that_has_gone_is_a_line_for_debugging)
+{
+    expect_for_debugging(partings[_i], NULL, -ECONNRESET);
 }
 END_TEST
 
@@ -786,6 +844,7 @@ int main(void)
         }
     }
     tcase_add_loop_test(stream, a_silent_peer_is_a_line_for_debugging, 0, sizeof(silences) / sizeof(silences[0]));
+    tcase_add_loop_test(stream, a_peer_that_has_gone_is_a_line_for_debugging, 0, sizeof(partings) / sizeof(partings[0]));
     tcase_add_loop_test(stream, who_parks_holds_no_descriptor_but_its_own, 0, 3);
     tcase_add_test(stream, who_stops_others_goes_on_as_itself);
     tcase_add_loop_test(things, any_of_many_descriptors_ends_the_wait, INLINE, WAYS);
