@@ -62,7 +62,8 @@ struct ostler_conn_handler {
  *  leave together when it returns, or before they would be more than max_output; what the
  *  kernel refuses is queued. Over the high mark the connection stops reading by itself,
  *  until output has fallen to the low mark. Over max_output nothing is queued, the
- *  connection is closed and -ENOBUFS returned. -EPIPE once it is closing or after a half-close. */
+ *  connection is closed and -ENOBUFS returned. -EPIPE once it is closing or after a half-close;
+ *  else why sending failed, as -ECONNRESET, which closes it. */
 OSTLER_API int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n);
 
 /** Bytes of output not yet taken by the kernel. */
@@ -104,7 +105,7 @@ OSTLER_API int ostler_conn_abort(struct ostler_conn *conn);
  *  (it stops with it, and its limits are the server's; it does not count for
  *  max_requests). address is numeric. *out is valid at once: writes are queued
  *  until on_open. on_close with OSTLER_CLOSE_CONNECT tells of failure; when this
- *  function itself fails (-EINVAL, -EMFILE, -ENOMEM, -ESHUTDOWN …) nothing is called. */
+ *  function itself fails (-EINVAL, -ENODEV, -EMFILE, -ENOMEM, -ESHUTDOWN …) nothing is called. */
 OSTLER_API int ostler_conn_connect(struct ostler_conn **out, struct ostler_server *server, const char *address,
                                    const struct ostler_conn_handler *handler);
 
