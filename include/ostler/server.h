@@ -108,9 +108,9 @@ struct ostler_server_options {
     long request_timeout_ms;  /* ostler_server_handle_request() only; 0: none, with ostler_forking
                                  300,000 (5 minutes) */
     long actions_interval_ms; /* see service_actions; 0: none */
-    long stall_warn_ms;  /* a handler, callback or slot that holds the loop for longer is named in
-                            the log, where a flood is cut to a few lines a second; 0: 100. It is
-                            measured to a few ms */
+    long stall_warn_ms;  /* a handler, callback or slot that holds the loop for longer, or forking, is
+                            named in the log, where a flood is cut to a few lines a second; 0: 100.
+                            It is measured to a few ms */
     size_t max_input;    /* .conn: unused input kept, bytes; 0: 64 KiB */
     size_t max_output;   /* .conn: unsent output, bytes; 0: 1 MiB */
     size_t output_high;  /* .conn: mark at which reading pauses; 0: max_output / 16 */
