@@ -36,7 +36,8 @@ struct ostler_conn_handler {
 
     /** n > 0 bytes have arrived or are left from before. Return how many were used
      *  (0 to n); the rest comes again: at once if some were used, else together with
-     *  more. data is valid until the return. A rest beyond max_input closes the
+     *  more. So one that is busy pauses, rather than to return 0: more may never come.
+     *  data is valid until the return. A rest beyond max_input closes the
      *  connection. At the peer's end of file the rest is offered once more, while
      *  bytes are used; what is left then is dropped. NULL: input is discarded. */
     ssize_t (*on_data)(struct ostler_conn *conn, const void *data, size_t n);
@@ -73,7 +74,9 @@ OSTLER_API size_t ostler_conn_queued(const struct ostler_conn *conn);
  *  writes to this connection should then wait for its on_drain. */
 OSTLER_API bool ostler_conn_is_full(const struct ostler_conn *conn);
 
-/** Stop and start reading. A paused connection gets no on_data and no on_eof. */
+/** Stop and start reading. A paused connection gets no on_data and no on_eof. What on_data had
+ *  left is offered again after the resume, without waiting for more (but not if both come
+ *  within one on_data). */
 OSTLER_API int ostler_conn_pause(struct ostler_conn *conn);
 OSTLER_API int ostler_conn_resume(struct ostler_conn *conn);
 
