@@ -181,10 +181,10 @@ OSTLER_API int ostler_server_start(struct ostler_server *server);
  *  is closed once its peer has closed it, too, or a quarter of a second later if the peer has
  *  acknowledged everything: to close it sooner would be a reset if the peer still sends, which
  *  takes unread answers from it. Connections from ostler_conn_connect() go on until all
- *  accepted ones have ended, and are then treated alike. What is left after stop_timeout_ms is cut off (SHUT_RDWR), and its reads and
- *  writes fail with -ECANCELED. What still runs a quarter of a second later is named in
- *  the log; a child is killed, and with a thread the server counts as stopped, with
- *  -ETIMEDOUT. */
+ *  accepted ones have ended, and are then treated alike. What is left after stop_timeout_ms
+ *  is cut off (SHUT_RDWR), and its reads and writes fail with -ECANCELED. What still runs a
+ *  quarter of a second later is named in the log; a child is killed, and with a thread the
+ *  server counts as stopped, with -ETIMEDOUT. */
 OSTLER_API int ostler_server_stop(struct ostler_server *server);
 
 /** Cut off at once what a graceful stop would wait for. */

@@ -131,7 +131,8 @@ class Examples(unittest.TestCase):
 
     def test_the_stoppable_server_ends_its_clients_input_and_leaves_with_success(self):
         for number in (signal.SIGTERM, signal.SIGINT):
-            with Example("stoppable", 1) as process, socket.create_connection(("127.0.0.1", 7008), timeout=10) as client:
+            with Example("stoppable", 1) as process:
+                client = socket.create_connection(("127.0.0.1", 7008), timeout=10)
                 client.sendall(b"hello\n")
                 self.assertEqual(client.recv(100), b"hello\n")
                 process.send_signal(number)

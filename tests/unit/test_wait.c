@@ -323,7 +323,9 @@ static int send_file_by_its_socket(struct actor *self)
     return (int)sent;
 }
 
-static int (*const partings[])(struct actor *self) = {
+enum { PARTINGS = 3 };
+
+static int (*const partings[PARTINGS])(struct actor *self) = {
     write_to_its_stream, send_by_its_socket, send_file_by_its_socket,
 };
 
@@ -391,6 +393,44 @@ START_TEST(who_parks_holds_no_descriptor_but_its_own)
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
     ostler_mailbox_free(m);
+}
+END_TEST
+
+/* ---- A file that cannot be read ---- */
+
+enum { APOLOGY = 500000 }; /* more than the client's kernel takes, as long as it does not read */
+
+static int apologise(struct actor *self)
+{
+    static const char sorry[APOLOGY] = "sorry";
+    struct ostler_wait wait = { .stream = self->stream, .events = OSTLER_READ };
+    char path[] = "/tmp/ostler-test-XXXXXX";
+    struct ostler_socket *s;
+    int made = mkstemp(path), file = open(path, O_WRONLY | O_CLOEXEC);
+    off_t sent = ostler_stream_socket(&s, self->stream);
+
+    unlink(path);
+    close(made);
+    if (sent == 0 && ostler_wait_any(&wait, 1, OSTLER_NEVER) == 1) /* for what is never read */
+        sent = ostler_socket_sendfile(s, file, 0, 1);
+    close(file);
+    return sent == -EBADF ? ostler_stream_write(self->stream, sorry, sizeof(sorry)) : -EBADMSG;
+}
+
+static void hear_all(struct actor *a)
+{
+    static char text[APOLOGY];
+
+    greet(a);
+    ck_assert(harness_wait(&a->ended, 1));
+    await_none_active(a->stage->h.server);
+    ck_assert_int_eq(harness_receive(a->client, text, sizeof(text)), APOLOGY);
+    ck_assert(harness_expect_end(a->client));
+}
+
+START_TEST(an_error_of_the_file_leaves_the_connection_a_good_one)
+{
+    ck_assert_int_eq(perform(_i, NULL, apologise, NULL, hear_all), 0);
 }
 END_TEST
 
@@ -839,12 +879,13 @@ int main(void)
             tcase_add_loop_test(stream, a_stream_is_ready_when_a_read_would_not_wait, way, way + 1);
             tcase_add_loop_test(stream, what_is_gathered_stays_while_there_is_more_to_read, way, way + 1);
             tcase_add_loop_test(stream, what_is_gathered_leaves_before_a_wait_at_the_streams_socket, way, way + 1);
+            tcase_add_loop_test(stream, an_error_of_the_file_leaves_the_connection_a_good_one, way, way + 1);
             tcase_add_loop_test(stream, time_out_and_deadline_of_the_stream_count, way, way + 1);
             tcase_add_loop_test(stream, a_graceful_stop_ends_the_input, way, way + 1);
         }
     }
     tcase_add_loop_test(stream, a_silent_peer_is_a_line_for_debugging, 0, sizeof(silences) / sizeof(silences[0]));
-    tcase_add_loop_test(stream, a_peer_that_has_gone_is_a_line_for_debugging, 0, sizeof(partings) / sizeof(partings[0]));
+    tcase_add_loop_test(stream, a_peer_that_has_gone_is_a_line_for_debugging, 0, PARTINGS);
     tcase_add_loop_test(stream, who_parks_holds_no_descriptor_but_its_own, 0, 3);
     tcase_add_test(stream, who_stops_others_goes_on_as_itself);
     tcase_add_loop_test(things, any_of_many_descriptors_ends_the_wait, INLINE, WAYS);
