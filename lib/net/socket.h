@@ -106,7 +106,8 @@ int ost_socket_local(int fd, struct ostler_address *out);
 /* The same of its peer. */
 int ost_socket_peer(int fd, struct ostler_address *out);
 
-/* Let received datagrams tell which of our addresses they were sent to. */
+/* Let received datagrams tell which of our addresses they were sent to, and forget what else a former
+ * owner may have wanted of the socket. */
 int ost_socket_want_local(int fd, const struct ostler_address *address);
 
 /* Datagrams that the kernel dropped for this socket. */

@@ -2,6 +2,10 @@
 #include "support/matrix.h"
 
 #include <errno.h>
+#include <linux/net_tstamp.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -339,6 +343,113 @@ START_TEST(a_peer_without_a_name_is_an_error_and_no_loss)
 }
 END_TEST
 
+/* ---- Sockets that have had an owner ---- */
+
+static int echo(struct ostler_stream *s)
+{
+    char bytes[1000];
+    ssize_t n = ostler_stream_read(s, bytes, sizeof(bytes));
+
+    return n > 0 ? ostler_stream_write(s, bytes, (size_t)n) : (int)n;
+}
+
+static const struct ostler_stream_handler echoing = { .handle = echo };
+
+/* A UDP socket, and its address. */
+static int own_socket(struct sockaddr_in *address)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t length = sizeof(*address);
+
+    *address = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)address, length), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)address, &length), 0);
+    return fd;
+}
+
+static int set(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+static struct ostler_server_options inherit(int index, int fd)
+{
+    static char text[16];
+    struct ostler_server_options options = options_for(index, &echoing);
+
+    snprintf(text, sizeof(text), "fd:%d", fd);
+    options.address = text;
+    return options;
+}
+
+START_TEST(datagrams_are_neither_joined_nor_cut_nor_kept)
+{
+    struct sockaddr_in address;
+    int fd = own_socket(&address), client;
+    struct ostler_server_options options = inherit(_i, fd);
+    struct harness_server h;
+
+    ck_assert_int_eq(set(fd, IPPROTO_UDP, UDP_GRO, 1), 0);
+    ck_assert_int_eq(set(fd, IPPROTO_UDP, UDP_SEGMENT, 70), 0);
+    ck_assert_int_eq(set(fd, IPPROTO_UDP, UDP_CORK, 1), 0);
+    client = begin(&h, &options);
+    ck_assert_int_eq(set(client, IPPROTO_UDP, UDP_SEGMENT, 100), 0);
+    ck_assert_int_eq(send(client, block, 500, 0), 500); /* which are five */
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(harness_receive_once(client, block, sizeof(block)), 100);
+    end(&h, client);
+}
+END_TEST
+
+/* Is something in the queue that makes a socket readable until it is taken (MSG_ERRQUEUE, recv(2))? */
+static bool has_errors(int fd)
+{
+    return recv(fd, block, sizeof(block), MSG_DONTWAIT | MSG_ERRQUEUE) >= 0;
+}
+
+START_TEST(times_of_sending_are_not_kept)
+{
+    int flags = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_SOFTWARE;
+    struct sockaddr_in address;
+    int fd = own_socket(&address), client;
+    struct ostler_server_options options = inherit(_i, fd);
+    struct harness_server h;
+
+    ck_assert_int_eq(set(fd, SOL_SOCKET, SO_TIMESTAMPING, flags), 0);
+    ck_assert_int_eq(sendto(fd, "x", 1, 0, (struct sockaddr *)&address, sizeof(address)), 1);
+    ck_assert_int_eq(recv(fd, block, sizeof(block), 0), 1); /* its former owner has left its time behind */
+    client = begin(&h, &options);
+    ck_assert(matrix_ask(client, "?", "?"));
+    ck_assert(!has_errors(fd));
+    end(&h, client);
+}
+END_TEST
+
+START_TEST(what_its_former_owner_lost_is_not_counted)
+{
+    struct sockaddr_in address;
+    int fd = own_socket(&address), sender = own_socket(&(struct sockaddr_in){ 0 }), client;
+    struct ostler_server_options options = inherit(_i, fd);
+    struct harness_server h;
+
+    ck_assert_int_eq(set(fd, SOL_SOCKET, SO_RCVBUF, 1), 0); /* the least */
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(sendto(sender, block, 1000, 0, (struct sockaddr *)&address, sizeof(address)), 1000);
+    while (recv(fd, block, sizeof(block), MSG_DONTWAIT) >= 0)
+        continue;
+    close(sender);
+    client = begin(&h, &options);
+    ck_assert(matrix_ask(client, "?", "?"));
+    ck_assert_uint_eq(ostler_server_dropped(h.server), 0);
+    ostler_server_shutdown(h.server);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_uint_eq(ostler_server_dropped(h.server), 0);
+    harness_free(&h);
+    close(client);
+    ck_assert(matrix_leave());
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("packet");
@@ -350,5 +461,9 @@ int main(void)
     tcase_add_loop_test(tc, one_that_waited_past_its_deadline_is_not_begun, 0, DATAGRAMS);
     tcase_add_loop_test(tc, its_bytes_are_there_for_every_slot, 0, DATAGRAMS);
     tcase_add_loop_test(tc, a_peer_without_a_name_is_an_error_and_no_loss, 0, MIXINS + 1);
+    tc = harness_case(suite, "inherited");
+    tcase_add_loop_test(tc, datagrams_are_neither_joined_nor_cut_nor_kept, 0, MIXINS);
+    tcase_add_loop_test(tc, times_of_sending_are_not_kept, 0, MIXINS);
+    tcase_add_loop_test(tc, what_its_former_owner_lost_is_not_counted, 0, MIXINS);
     return harness_main(suite);
 }
