@@ -6,6 +6,7 @@
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -356,6 +357,13 @@ long ost_socket_receive_timeout(int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, &length) < 0 || (tv.tv_sec == 0 && tv.tv_usec == 0))
         return OSTLER_NEVER;
     return (long)tv.tv_sec * 1000 + ((long)tv.tv_usec + 999) / 1000;
+}
+
+bool ost_socket_has_errors(int fd)
+{
+    struct pollfd look = { .fd = fd };
+
+    return poll(&look, 1, 0) > 0 && look.revents & POLLERR;
 }
 
 int ost_socket_pending(int fd)

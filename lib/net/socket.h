@@ -122,6 +122,9 @@ int ost_socket_set_receive_timeout(int fd, long ms);
 /* What it is set to: milliseconds, OSTLER_NEVER: no time-out. */
 long ost_socket_receive_timeout(int fd);
 
+/* Has it an error, or any in the queue of errors (MSG_ERRQUEUE, recv(2))? */
+bool ost_socket_has_errors(int fd);
+
 /* Bytes that have arrived and wait to be received. */
 int ost_socket_pending(int fd);
 
