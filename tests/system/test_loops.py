@@ -204,9 +204,10 @@ class UnixLoopCases:
                 self.assertFalse(clients.hears_something(client, 0), f"{name} answers {source}")
 
     def test_link_to_a_service_makes_it_answer_itself_once_at_most(self):
-        path = pathlib.Path(self.daemon.address("echo").path)
+        echo = self.daemon.address("echo")
+        path = pathlib.Path(echo.path)
         name, moved = path.with_name("me"), path.with_name("moved")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client, kinds.dial(self.daemon.address("echo")) as witness:
+        with socket.socket(echo.family, echo.type) as client, kinds.dial(echo) as witness:
             client.bind(str(name))
             name.rename(moved)
             name.symlink_to(path)

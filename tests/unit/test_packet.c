@@ -57,7 +57,10 @@ static void end(struct harness_server *h, int client)
 
 /* ---- The reply ---- */
 
-static char block[65536];
+enum { LARGE = 128 << 10 };
+
+static const char block[10000];
+static char received[65536];
 
 /* 10,000 bytes at a time until there is an error, which is told at the end. */
 static int write_all(struct ostler_stream *s)
@@ -65,13 +68,13 @@ static int write_all(struct ostler_stream *s)
     int error = 0;
 
     for (int i = 0; error == 0 && i < 10; i++)
-        error = ostler_stream_write(s, block, 10000);
+        error = ostler_stream_write(s, block, sizeof(block));
     return error;
 }
 
 static int gather_all(struct ostler_stream *s)
 {
-    int error = ostler_stream_set_output_buffer(s, 128 * 1024);
+    int error = ostler_stream_set_output_buffer(s, LARGE);
 
     return error < 0 ? error : write_all(s);
 }
@@ -79,7 +82,7 @@ static int gather_all(struct ostler_stream *s)
 static const struct ostler_stream_handler gatherers[] = {
     { .handle = write_all },
     { .handle = write_all, .output_buffer = 4096 },
-    { .handle = write_all, .output_buffer = 128 * 1024 },
+    { .handle = write_all, .output_buffer = LARGE },
     { .handle = gather_all },
 };
 
@@ -92,7 +95,7 @@ START_TEST(a_write_that_is_too_long_says_so_whatever_is_gathered)
     int client = begin(&h, &options);
 
     ck_assert(harness_say(client, "?"));
-    ck_assert_int_eq(harness_receive_once(client, block, sizeof(block)), 60000); /* what did fit */
+    ck_assert_int_eq(harness_receive_once(client, received, sizeof(received)), 60000); /* what did fit */
     ck_assert(harness_wait(&matrix_seen()->failed, 1));
     ck_assert_int_eq(matrix_seen()->error, -EMSGSIZE);
     end(&h, client);
@@ -396,7 +399,7 @@ START_TEST(datagrams_are_neither_joined_nor_cut_nor_kept)
     ck_assert_int_eq(set(client, IPPROTO_UDP, UDP_SEGMENT, 100), 0);
     ck_assert_int_eq(send(client, block, 500, 0), 500); /* which are five */
     for (int i = 0; i < 5; i++)
-        ck_assert_int_eq(harness_receive_once(client, block, sizeof(block)), 100);
+        ck_assert_int_eq(harness_receive_once(client, received, sizeof(received)), 100);
     end(&h, client);
 }
 END_TEST
@@ -404,7 +407,7 @@ END_TEST
 /* Is something in the queue that makes a socket readable until it is taken (MSG_ERRQUEUE, recv(2))? */
 static bool has_errors(int fd)
 {
-    return recv(fd, block, sizeof(block), MSG_DONTWAIT | MSG_ERRQUEUE) >= 0;
+    return recv(fd, received, sizeof(received), MSG_DONTWAIT | MSG_ERRQUEUE) >= 0;
 }
 
 START_TEST(times_of_sending_are_not_kept)
@@ -417,7 +420,7 @@ START_TEST(times_of_sending_are_not_kept)
 
     ck_assert_int_eq(set(fd, SOL_SOCKET, SO_TIMESTAMPING, flags), 0);
     ck_assert_int_eq(sendto(fd, "x", 1, 0, (struct sockaddr *)&address, sizeof(address)), 1);
-    ck_assert_int_eq(recv(fd, block, sizeof(block), 0), 1); /* its former owner has left its time behind */
+    ck_assert_int_eq(recv(fd, received, sizeof(received), 0), 1); /* its former owner has left its time behind */
     client = begin(&h, &options);
     ck_assert(matrix_ask(client, "?", "?"));
     ck_assert(!has_errors(fd));
@@ -435,7 +438,7 @@ START_TEST(what_its_former_owner_lost_is_not_counted)
     ck_assert_int_eq(set(fd, SOL_SOCKET, SO_RCVBUF, 1), 0); /* the least */
     for (int i = 0; i < 100; i++)
         ck_assert_int_eq(sendto(sender, block, 1000, 0, (struct sockaddr *)&address, sizeof(address)), 1000);
-    while (recv(fd, block, sizeof(block), MSG_DONTWAIT) >= 0)
+    while (recv(fd, received, sizeof(received), MSG_DONTWAIT) >= 0)
         continue;
     close(sender);
     client = begin(&h, &options);
