@@ -87,9 +87,9 @@ OSTLER_API int ostler_daemon_main(int argc, char **argv, const struct ostler_ser
 OSTLER_API bool ostler_daemon_owns_udp_port(int port);
 
 /** Is address the name of a Unix datagram socket of a service of this daemon, in whichever process?
- *  Neither does what is answered there come from a client: who puts a symbolic link in place of the
- *  name that he has sent from lets the answer go wherever it leads (see ostler_datagram_reply()).
- *  Thread: any, in a handler. */
+ *  What comes from there is an answer that a symbolic link in place of a client's name has led to a
+ *  service (see ostler_datagram_reply()); who answers that may do so for ever, too. Thread: any, in a
+ *  handler. */
 OSTLER_API bool ostler_daemon_owns_unix_name(const struct ostler_address *address);
 
 OSTLER_END
