@@ -86,6 +86,12 @@ OSTLER_API int ostler_daemon_main(int argc, char **argv, const struct ostler_ser
  *  services talk to each other for ever (CVE-1999-0103). Thread: any, in a handler. */
 OSTLER_API bool ostler_daemon_owns_udp_port(int port);
 
+/** Is address the name of a Unix datagram socket of a service of this daemon, in whichever process?
+ *  What comes from there is an answer that a symbolic link in place of a client's name has led to a
+ *  service (see ostler_datagram_reply()); who answers that may do so for ever, too. Thread: any, in a
+ *  handler. */
+OSTLER_API bool ostler_daemon_owns_unix_name(const struct ostler_address *address);
+
 OSTLER_END
 
 #endif

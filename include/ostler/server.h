@@ -145,7 +145,9 @@ struct ostler_server_options {
  *  is alive, and whatever else stands there (a file, a symbolic link), is left as it is:
  *  -EADDRINUSE, -EEXIST. Of two servers that race for a name one gets it.
  *  The process that made the file removes it at the end, if it is still the one it made.
- *  The socket of an fd:N becomes the server's on success; its file does not. */
+ *  The socket of an fd:N becomes the server's on success; its file does not. What would queue errors or
+ *  times on a UDP socket, or join or cut datagrams, is turned off (IP_RECVERR, SO_TIMESTAMPING, UDP_GRO,
+ *  UDP_SEGMENT, UDP_CORK). */
 OSTLER_API int ostler_server_new(struct ostler_server **out, const struct ostler_server_options *options,
                                  struct ostler_reactor *reactor);
 

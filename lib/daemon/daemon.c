@@ -75,10 +75,8 @@ static int bind_all(struct daemon *d)
         return -ENOMEM;
     for (size_t i = 0; i < d->conf->count && error == 0; i++) {
         error = bind_service(d, i);
-        if (error == 0) {
-            ost_ports_add_server(d->servers[i]);
-            d->count++;
-        }
+        if (error == 0)
+            error = ost_ports_add_server(d->servers[d->count++]);
     }
     return error;
 }

@@ -41,7 +41,7 @@ int ost_receiver_open(struct ost_listener *l, int fd)
     }
     ost_datagram_init(&receiver->datagram, &s->owner, fd, receiver->batch);
     receiver->nobody.kind = l->address.kind;
-    receiver->drops = ost_socket_drops(fd); /* an inherited one's are its former owner's */
+    receiver->drops = receiver->former = ost_socket_drops(fd);
     l->receiver = receiver;
     return 0;
 }
@@ -277,7 +277,7 @@ bool ost_receiver_close(struct ost_listener *l)
         ost_receiver_watch(l);
     else /* the kernel's count goes with the socket */
         atomic_fetch_add(&l->server->owner.dropped,
-                         (unsigned)ost_batch_queued(receiver->batch) + ost_socket_drops(l->fd));
+                         (unsigned)ost_batch_queued(receiver->batch) + ost_receiver_drops(l));
     return !held;
 }
 
@@ -289,5 +289,5 @@ void ost_receiver_release(struct ost_listener *l)
 
 uint32_t ost_receiver_drops(const struct ost_listener *l)
 {
-    return l->fd >= 0 && l->receiver ? ost_socket_drops(l->fd) : 0;
+    return l->fd >= 0 && l->receiver ? ost_socket_drops(l->fd) - l->receiver->former : 0;
 }

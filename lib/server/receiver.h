@@ -16,6 +16,7 @@ struct ost_receiver {
     int rest;           /* the server stops, and so many datagrams at most are still to be taken in */
     bool closing;       /* the socket goes when nobody holds it */
     uint32_t drops;     /* of the kernel's, as of the last look */
+    uint32_t former;    /* of them, those of an inherited socket's former owner */
     uint64_t reported;  /* when they were logged last, ms; 0: never */
 };
 
