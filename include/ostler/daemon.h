@@ -71,10 +71,10 @@ struct ostler_service {
  *  are no threads, and with workers = N in the file all others run in N: the program is executed
  *  anew for each (/proc/self/exe, with arguments that this function understands, so hand on yours as
  *  they are), and again whenever one dies. What it does before this call each of them does, too.
- *  SIGTERM, SIGINT, SIGUSR1, SIGRTMIN + 1 and SIGRTMIN + 2 are the daemon's. The first two are caught on
+ *  SIGTERM, SIGINT, SIGUSR1 and SIGRTMIN + 1 to + 3 are the daemon's. The first two are caught on
  *  the main thread, where inline, fibers' and evented handlers run: a call of theirs that waits and
  *  is not restarted (signal(7): sleep(3), poll(2)) ends early then. In children of the mix-in "forking"
- *  all five are blocked, and stay so in a program that a handler executes, which SIGTERM then does not
+ *  all six are blocked, and stay so in a program that a handler executes, which SIGTERM then does not
  *  end, unless the handler unblocks them before (sigprocmask(2)).
  *  Return the exit status: 0; 1 when something failed; 2 when the command line or
  *  the file is wrong. It may end the process by itself with status 1: when handlers do

@@ -219,7 +219,7 @@ static int serve_with_stopper(struct daemon *d)
         .log = &daemon_log,
         .reactor = d->reactor,
         .stop_timeout_ms = d->conf->stop_timeout_ms,
-        .hurry = d->conf->parent ? OST_WORKER_HURRY : 0,
+        .told = d->conf->parent != 0,
         .guarded = !only_forks(d),
         .stop = on_stop,
         .abort = on_abort,

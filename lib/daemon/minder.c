@@ -28,6 +28,7 @@
 #include <ostler/log.h>
 
 #include "daemon/now.h"
+#include "daemon/stopper.h"
 #include "daemon/worker.h"
 
 enum { LONG_ENOUGH_MS = 1000, NO_MORE = -1, PHRASE = 80 };
@@ -92,7 +93,7 @@ static void send_order(struct ost_minder *m)
         send_signal(m, OST_WORKER_STOP, false);
         break;
     case OST_ORDER_ABORT:
-        send_signal(m, OST_WORKER_HURRY, false);
+        send_signal(m, OST_STOPPER_HURRY, false);
         break;
     case OST_ORDER_DIE:
         send_signal(m, SIGKILL, true);

@@ -53,9 +53,11 @@ static void tie_worker(const struct ost_conf *conf, const char *program)
 void ost_process_prepare(const struct ost_conf *conf, const char *program, const struct ostler_log *log)
 {
     struct sigaction ignore = { .sa_handler = SIG_IGN };
+    sigset_t blocked;
 
     sigaction(SIGPIPE, &ignore, NULL);
-    ost_stopper_block_signals();
+    ost_stopper_list_signals(&blocked);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
     if (conf->parent)
         tie_worker(conf, program);
     if (ost_conf_has_held(conf))

@@ -24,6 +24,8 @@
 
 #include <ostler/sys/balance.h>
 
+#include "daemon/stopper.h"
+
 extern char **environ;
 
 enum { ARGUMENT = 40 };
@@ -113,10 +115,7 @@ static int set_attributes(posix_spawnattr_t *attributes)
     sigset_t blocked;
     int error = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
 
-    sigemptyset(&blocked);
-    sigaddset(&blocked, OST_WORKER_STOP);
-    sigaddset(&blocked, OST_WORKER_HURRY);
-    sigaddset(&blocked, OST_WORKER_LIST);
+    ost_stopper_list_signals(&blocked);
     if (error == 0)
         error = posix_spawnattr_setpgroup(attributes, 0);
     if (error == 0)

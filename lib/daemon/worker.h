@@ -8,9 +8,9 @@
 
 #include "daemon/orders.h"
 
-/* The first of these stops it gracefully, the second at once. Two of one kind would not do: they
+/* The first of these stops it gracefully; at once OST_STOPPER_HURRY does. Two of one kind would not do: they
  * may arrive as one; and the kernel sends the first for each thread of the daemon that dies. */
-enum { OST_WORKER_STOP = SIGTERM, OST_WORKER_HURRY = SIGINT, OST_WORKER_LIST = SIGUSR1 };
+enum { OST_WORKER_STOP = SIGTERM, OST_WORKER_LIST = SIGUSR1 };
 
 enum { OST_WORKER_NAME = 24 };
 
@@ -32,7 +32,7 @@ void ost_worker_fini(struct ost_worker *worker);
 /* It has died: those who share services with it go on without it. */
 void ost_worker_forget(const struct ost_worker *worker);
 
-/* Start one, in a process group of its own, with these signals blocked. When it
+/* Start one, in a process group of its own, with the stopper's signals blocked. When it
  * is ready it writes "ready" and a newline to the pipe of which *ready is the end to be
  * read, and closed. 0 or -errno. Thread: one that lives as long as the worker
  * (PR_SET_PDEATHSIG, prctl(2)). */
