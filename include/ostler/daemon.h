@@ -75,7 +75,8 @@ struct ostler_service {
  *  the main thread, where inline, fibers' and evented handlers run: a call of theirs that waits and
  *  is not restarted (signal(7): sleep(3), poll(2)) ends early then. In children of the mix-in "forking"
  *  all six are blocked, and stay so in a program that a handler executes, which SIGTERM then does not
- *  end, unless the handler unblocks them before (sigprocmask(2)).
+ *  end, unless the handler unblocks them before (sigprocmask(2)). SIGPIPE and SIGXFSZ are ignored,
+ *  there, too.
  *  Return the exit status: 0; 1 when something failed; 2 when the command line or
  *  the file is wrong. It may end the process by itself with status 1: when handlers do
  *  not end although they were cut off. Thread: the main one, once. */

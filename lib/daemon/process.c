@@ -56,6 +56,7 @@ void ost_process_prepare(const struct ost_conf *conf, const char *program, const
     sigset_t blocked;
 
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL); /* what a full disk is to the log, a limit is, too */
     ost_stopper_list_signals(&blocked);
     pthread_sigmask(SIG_BLOCK, &blocked, NULL);
     if (conf->parent)

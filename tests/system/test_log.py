@@ -107,6 +107,19 @@ class Terminal(Case):
         self.assertEqual(daemon.stop(), 0)
 
 
+class File(Case):
+    def test_one_that_may_not_grow_any_more_holds_up_nobody(self):
+        path = self.scratch() / "log"
+        for mixin, more in KINDS:
+            with self.subTest(mixin=mixin, **more), open(path, "wb") as log:
+                daemon = Running(self, {"echo": ostler.service("echo", mixin)}, log, log_level="debug",
+                                 prefix=[ostler.tool("prlimit"), "--fsize=4096", "--core=0"], **more)
+                daemon.serve(200)
+                self.assertEqual(path.stat().st_size, 4096)
+                self.assertEqual(daemon.stop(), 0)
+                self.assertNotIn("died", path.read_text())
+
+
 class Pipe(Case):
     def test_lines_that_were_lost_are_counted_and_told_when_it_is_read_again(self):
         reader, writer = os.pipe()
