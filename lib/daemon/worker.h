@@ -32,10 +32,9 @@ void ost_worker_fini(struct ost_worker *worker);
 /* It has died: those who share services with it go on without it. */
 void ost_worker_forget(const struct ost_worker *worker);
 
-/* Start one, in a process group of its own, with the stopper's signals blocked. When it
- * is ready it writes "ready" and a newline to the pipe of which *ready is the end to be
- * read, and closed. 0 or -errno. Thread: one that lives as long as the worker
- * (PR_SET_PDEATHSIG, prctl(2)). */
-int ost_worker_spawn(pid_t *pid, int *ready, const struct ost_worker *worker);
+/* Start one, in a process group of its own, with the stopper's signals blocked; which takes no
+ * descriptor. When it is ready it writes "ready" and a newline to ready, which stays the caller's. 0 or
+ * -errno. Thread: one that lives as long as the worker (PR_SET_PDEATHSIG, prctl(2)). */
+int ost_worker_spawn(pid_t *pid, const struct ost_worker *worker, int ready);
 
 #endif
