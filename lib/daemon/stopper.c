@@ -1,4 +1,4 @@
-/* SIGTERM, SIGINT and SIGUSR1:
+/* SIGTERM, SIGINT, SIGHUP and SIGUSR1:
  *
  *    first signal              a graceful stop
  *    second, or none in time   all is cut off; resp. given up
@@ -18,11 +18,13 @@
  * is done where a signal arrives, in the middle of whatever it interrupts: with atomics,
  * signals, write(2) and the reactor's eventfd, and never with a lock or memory.
  *
- *   SIGTERM, SIGINT ─> on_caught() ─> stop, abort; a timer (timer_create(2)) is set;
- *                                     AT_LOOP is raised ─> release, in the loop
- *   the timer       ─> on_caught() ─> give_up
- *   SIGUSR1         ─> list, in the loop: while that is held there is nothing new to tell;
- *                      once it has left: on_caught() ─> list_rest
+ *   SIGTERM, SIGINT, ─> on_caught() ─> stop, abort; a timer (timer_create(2)) is set;
+ *   SIGHUP                             AT_LOOP is raised ─> release, in the loop
+ *   the timer        ─> on_caught() ─> give_up
+ *   SIGUSR1          ─> list, in the loop: while that is held there is nothing new to tell;
+ *                       once it has left: on_caught() ─> list_rest
+ *
+ * A SIGHUP that was ignored when we started (nohup(1)) stays so, in workers, too.
  *
  * What the loop takes is blocked, and read from a descriptor (ostler_signal_new()). What is caught is
  * not blocked on the thread that runs the reactor. Those that the library starts block all
@@ -69,12 +71,21 @@ static struct ost_stopper *_Atomic running;
 static atomic_int inside;
 static char alternate[ALTERNATE_STACK];
 
+static bool heeds_hangup(void)
+{
+    struct sigaction now;
+
+    return sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler != SIG_IGN;
+}
+
 /* Those that come to the loop's thread in the middle of whatever it does. */
 static void list_caught(sigset_t *out)
 {
     sigemptyset(out);
     sigaddset(out, SIGTERM);
     sigaddset(out, SIGINT);
+    if (heeds_hangup())
+        sigaddset(out, SIGHUP);
     sigaddset(out, OST_STOPPER_HURRY);
     sigaddset(out, ON_TIME);
 }
@@ -109,7 +120,14 @@ static void set_timer(struct ost_stopper *s, long ms)
 
 static const char *name_of(int number)
 {
-    return number == SIGTERM ? "SIGTERM" : "SIGINT";
+    switch (number) {
+    case SIGTERM:
+        return "SIGTERM";
+    case SIGINT:
+        return "SIGINT";
+    default:
+        return "SIGHUP";
+    }
 }
 
 static void begin_stop(struct ost_stopper *s, int number)
@@ -275,6 +293,11 @@ static void on_int(void *user)
     take(user, SIGINT);
 }
 
+static void on_hup(void *user)
+{
+    take(user, SIGHUP);
+}
+
 static void on_hurry(void *user)
 {
     take(user, OST_STOPPER_HURRY);
@@ -301,6 +324,20 @@ static void leave_loop(struct ost_stopper *s)
         ostler_signal_free(s->signals[i]);
 }
 
+/* All that on_caught() takes in others. */
+static int enter_loop_unguarded(struct ost_stopper *s)
+{
+    int error = ostler_signal_new(&s->signals[2], s->reactor, SIGTERM, on_term, s);
+
+    if (error == 0)
+        error = ostler_signal_new(&s->signals[3], s->reactor, SIGINT, on_int, s);
+    if (error == 0)
+        error = ostler_signal_new(&s->signals[4], s->reactor, OST_STOPPER_HURRY, on_hurry, s);
+    if (error == 0 && heeds_hangup())
+        error = ostler_signal_new(&s->signals[5], s->reactor, SIGHUP, on_hup, s);
+    return error;
+}
+
 static int enter_loop(struct ost_stopper *s)
 {
     int error = ostler_signal_new(&s->signals[0], s->reactor, SIGUSR1, on_usr1, s);
@@ -308,11 +345,7 @@ static int enter_loop(struct ost_stopper *s)
     if (error == 0)
         error = ostler_signal_new(&s->signals[1], s->reactor, AT_LOOP, at_loop, s);
     if (error == 0 && !s->guarded)
-        error = ostler_signal_new(&s->signals[2], s->reactor, SIGTERM, on_term, s);
-    if (error == 0 && !s->guarded)
-        error = ostler_signal_new(&s->signals[3], s->reactor, SIGINT, on_int, s);
-    if (error == 0 && !s->guarded)
-        error = ostler_signal_new(&s->signals[4], s->reactor, OST_STOPPER_HURRY, on_hurry, s);
+        error = enter_loop_unguarded(s);
     return error;
 }
 

@@ -1,4 +1,4 @@
-/* What SIGTERM, SIGINT and SIGUSR1 go to. */
+/* What SIGTERM, SIGINT, SIGHUP and SIGUSR1 go to. */
 #ifndef OST_DAEMON_STOPPER_H
 #define OST_DAEMON_STOPPER_H
 
@@ -17,7 +17,7 @@ struct ostler_signal;
 /* From a daemon to its workers: stop at once. No signal that others send to all processes will do for that. */
 #define OST_STOPPER_HURRY (SIGRTMIN + 3)
 
-enum { OST_STOPPER_SIGNALS = 5 };
+enum { OST_STOPPER_SIGNALS = 6 };
 
 struct ost_stopper {
     const char *who; /* begins its lines in the log; may be empty */

@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import signal
+import socket
 import sys
 import unittest
 
@@ -13,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import clients  # noqa: E402
 import ostler  # noqa: E402
 
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 KINDS = (("threading", {}), ("forking", {}), ("threading", {"workers": 2}))
 
 
@@ -33,7 +35,7 @@ class Case(ostler.TestCase):
 
 class ToAllProcesses(Case):
     def test_answer_that_is_being_given_is_completed(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPS:
             for mixin, settings in KINDS:
                 with self.subTest(number=number.name, mixin=mixin, **settings):
                     daemon = self.late(mixin, **settings)
@@ -47,7 +49,7 @@ class ToAllProcesses(Case):
                     self.assertFalse(any(map(ostler.is_alive, everybody)))
 
     def test_worker_alone_that_is_stopped_completes_its_answers_and_is_followed_by_another(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPS:
             for mixin, settings in KINDS[1:]:
                 with self.subTest(number=number.name, mixin=mixin, **settings):
                     daemon = self.late(mixin, **settings)
@@ -59,6 +61,32 @@ class ToAllProcesses(Case):
                     ostler.wait_until(lambda: len(set(ostler.children_of(daemon.pid)) - set(workers)) == len(workers),
                                       ostler.scaled(5), "others are started")
                     self.ask(daemon, 0)
+
+
+class HangUp(Case):
+    def test_it_stops_the_daemon_which_removes_its_socket_files(self):
+        for mixin, settings in KINDS:
+            with self.subTest(mixin=mixin, **settings):
+                path = self.scratch() / "sock"
+                daemon = self.start_daemon({"echo": ostler.service("echo", mixin, f"unix:{path}")}, **settings)
+                self.assertTrue(path.exists())
+                self.assertEqual(daemon.stop(signal.SIGHUP).status, 0)
+                self.assertIn("info stopping on SIGHUP\n", daemon.log())
+                self.assertFalse(path.exists())
+
+    def test_one_that_was_ignored_when_the_daemon_was_started_does_nothing(self):
+        for mixin, settings in KINDS:
+            with self.subTest(mixin=mixin, **settings):
+                daemon = self.late(mixin, prefix=[ostler.tool("sh"), "-c", 'trap "" HUP; exec "$@"', "sh"], **settings)
+                client = self.ask(daemon, 300)
+                everybody = daemon.processes()
+                for pid in everybody:
+                    os.kill(pid, signal.SIGHUP)
+                client.shutdown(socket.SHUT_WR)
+                self.assertRegex(clients.read_to_end(client), rb"^\d*  word\n$")
+                self.ask(daemon, 0)
+                self.assertNotIn("stopping", daemon.log())
+                self.assertLessEqual({daemon.pid, *ostler.children_of(daemon.pid)}, set(everybody))
 
 
 if __name__ == "__main__":
