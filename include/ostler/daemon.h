@@ -77,7 +77,7 @@ struct ostler_service {
  *  is not restarted (signal(7): sleep(3), poll(2)) ends early then. In children of the mix-in "forking"
  *  all seven are blocked, and stay so in a program that a handler executes, which SIGTERM then does not
  *  end, unless the handler unblocks them before (sigprocmask(2)). SIGPIPE and SIGXFSZ are ignored,
- *  there, too.
+ *  there, too, and in workers SIGTTOU.
  *  Return the exit status: 0; 1 when something failed; 2 when the command line or
  *  the file is wrong. It may end the process by itself with status 1: when handlers do
  *  not end although they were cut off. Thread: the main one, once. */

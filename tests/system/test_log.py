@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import time
 import unittest
 
@@ -17,6 +18,11 @@ import ostler  # noqa: E402
 KINDS = (("evented", {}), ("forking", {}), ("threading", {"workers": 2}))
 
 
+# With standard error as its controlling terminal, of which it is the foreground process.
+IN_TERMINAL = [sys.executable, "-c", "import fcntl, os, sys, termios; os.setsid(); "
+               "fcntl.ioctl(2, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"]
+
+
 class Running:
     """An ostlerd whose standard error is a descriptor of the test's."""
 
@@ -26,10 +32,10 @@ class Running:
         self.process = ostler.spawn([*prefix, ostler.BIN / "ostlerd", "-c", config, "--ready-fd=1"],
                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
         case.addCleanup(self.end)
-        with self.process.stdout as ready:
-            lines = ready.read().decode().splitlines()
-        assert lines[-1:] == ["ready"], lines
-        self.addresses = [ostler.Address.parse(line.split(" ")[1]) for line in lines[:-1]]
+        with self.process.stdout as pipe:
+            ready = Reader(pipe.fileno())
+            ready.read_until(r"(?m)^ready$")
+        self.addresses = [ostler.Address.parse(line.split(" ")[1]) for line in ready.text.splitlines()[:-1]]
 
     def serve(self, count, address=None):
         """So many clients, each of which gets its answer."""
@@ -57,9 +63,8 @@ class Reader:
     def read_until(self, pattern, seconds=10):
         limit = time.monotonic() + ostler.scaled(seconds)
         while not re.search(pattern, self.text):
-            if not ostler.becomes_readable(self.descriptor, limit - time.monotonic()):
+            if not ostler.becomes_readable(self.descriptor, limit - time.monotonic()) or not self.read():
                 raise AssertionError(f"{pattern} did not come after\n{self.text[-2000:]}")
-            self.read()
 
     def read(self):
         """Is there more to come?"""
@@ -105,6 +110,18 @@ class Terminal(Case):
 
         ostler.wait_until(is_told, ostler.scaled(10), "it is told")
         self.assertEqual(daemon.stop(), 0)
+
+
+    def test_workers_may_write_to_one_that_stops_background_processes_which_do(self):
+        for mixin, more in KINDS:
+            with self.subTest(mixin=mixin, **more):
+                _, slave = self.closing(*pty.openpty())
+                mode = termios.tcgetattr(slave)
+                mode[3] |= termios.TOSTOP
+                termios.tcsetattr(slave, termios.TCSANOW, mode)
+                daemon = Running(self, {"echo": ostler.service("echo", mixin)}, slave, prefix=IN_TERMINAL, **more)
+                daemon.serve(1)
+                self.assertEqual(daemon.stop(), 0)
 
 
 class File(Case):
