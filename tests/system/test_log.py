@@ -125,6 +125,7 @@ class Terminal(Case):
 
 
 class File(Case):
+    @ostler.unless_sanitized  # ThreadSanitizer has a file of its own
     def test_one_that_may_not_grow_any_more_holds_up_nobody(self):
         path = self.scratch() / "log"
         for mixin, more in KINDS:
