@@ -107,7 +107,8 @@ static void free_all(struct daemon *d)
     free(d->servers);
 }
 
-/* A reader who is gone is no reason not to serve; one who has not read yet is waited for. A worker's addresses are its daemon's to tell. */
+/* A reader who is gone is no reason not to serve; one who has not read yet is waited for. A worker's addresses are
+ * its daemon's to tell. */
 static void announce(const struct daemon *d)
 {
     int error = ost_ready_announce(d->flags->ready_fd, d->servers, d->conf->parent ? 0 : d->count);
