@@ -247,12 +247,20 @@ static struct ostler_server *to_list(struct ostler_reactor *reactor)
     return NULL;
 }
 
+/* All workers list at the same time. */
+static int slice_of(const struct ostler_server *s)
+{
+    int n = SLICE / ost_balance_workers(s);
+
+    return n > 0 ? n : 1;
+}
+
 static void list_part(struct ostler_reactor *reactor)
 {
     uint64_t now = ost_reactor_refresh(reactor);
     struct ostler_server *s;
 
-    for (int n = 0; n < SLICE && (s = to_list(reactor)); n++) {
+    for (int n = 0; (s = to_list(reactor)) && n < slice_of(s); n++) {
         if (s->list_cursor.at)
             go_on(s, now);
         else
