@@ -72,8 +72,9 @@ struct ostler_server {
     bool in_forever;  /* ostler_server_serve_forever() runs */
     struct ost_job stop_job;
     struct ost_throttle *errors; /* shared with children */
-    struct ost_timer list_timer; /* the next part of a listing */
-    struct ost_cursor list_cursor; /* … and where that begins; .at is NULL: there is none */
+    bool to_list;                /* its requests are being listed in the log, or will be */
+    struct ost_timer list_timer; /* the next part */
+    struct ost_cursor list_cursor; /* … and where that begins; .at is NULL: nothing of it is written yet */
     uint64_t list_begun;         /* when it began */
 };
 
