@@ -2,10 +2,10 @@
  * signals (stopper.c). What is not taken at once is lost, but counted, and told before the next line that
  * is taken.
  *
- * A terminal that is no longer read would hold up who writes (ostler/log.h), unless it is
- * opened with O_NONBLOCK. So it is opened anew: standard error itself is shared with who started us and with
- * the programs that handlers start, which may not expect it. Who may not open it writes as
- * before.
+ * A terminal that is no longer read would hold up who writes (ostler/log.h), and so would a pipe that another
+ * process has filled since poll(2) said that there is room, unless they are opened with O_NONBLOCK. So they
+ * are opened anew: standard error itself is shared with who started us and with the programs that handlers
+ * start, which may not expect it. Who may not open it writes as before.
  *
  * All this is static: a thread that outlives its server, and is given up on, may still write while the
  * process ends. */
@@ -13,7 +13,9 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <ostler/log.h>
@@ -61,9 +63,16 @@ const struct ostler_log *ost_journal_open(const struct ost_conf *conf)
     return &journal;
 }
 
+static bool may_block(void)
+{
+    struct stat st;
+
+    return fstat(STDERR_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode));
+}
+
 void ost_journal_unblock(void)
 {
-    int fd = isatty(STDERR_FILENO) ? open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+    int fd = may_block() ? open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
 
     if (fd >= 0)
         out = fd;

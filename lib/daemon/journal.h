@@ -9,7 +9,7 @@ struct ostler_log;
 /* The log, on standard error, at the level of conf. It is for ever. Before the first thread. */
 const struct ostler_log *ost_journal_open(const struct ost_conf *conf);
 
-/* From now on even a terminal that is no longer read holds up nobody; which takes a descriptor. */
+/* From now on even a terminal that is no longer read holds up nobody, nor a pipe; which takes a descriptor. */
 void ost_journal_unblock(void);
 
 #endif
