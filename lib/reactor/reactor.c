@@ -79,6 +79,7 @@ static void init(struct ostler_reactor *r, const struct ostler_log *log)
     ost_list_init(&r->holders);
     ost_list_init(&r->dependents);
     ost_list_init(&r->servers);
+    pthread_mutex_init(&r->posted_lock, NULL);
     ost_list_init(&r->posted);
     ost_list_init(&r->lingering);
 }
@@ -110,7 +111,8 @@ int ostler_reactor_new(struct ostler_reactor **out, const struct ostler_log *log
     return 0;
 }
 
-/* libevent has its own epoll set anew, and ends the process when there is no descriptor for it. */
+/* What is opened here takes the place of what is closed before: without a descriptor to spare it works too, so that
+ * ostler_reactor_free() need not fail, nor touch what is the parent's. */
 int ost_reactor_follow(struct ostler_reactor *r)
 {
     pid_t process = getpid();
@@ -118,11 +120,7 @@ int ost_reactor_follow(struct ostler_reactor *r)
 
     if (r->process == process || ost_reactor_is_disowned(r))
         return 0;
-    error = check_descriptors();
-    if (error == 0 && event_reinit(r->base) < 0)
-        error = -EIO;
-    if (error == 0)
-        error = ost_post_reopen(r);
+    error = event_reinit(r->base) < 0 ? -EIO : ost_post_reopen(r);
     if (error == 0)
         r->process = process;
     return error;
@@ -144,8 +142,7 @@ void ostler_reactor_free(struct ostler_reactor *r)
 {
     if (!r)
         return;
-    if (r->wake)
-        ost_reactor_follow(r);
+    ost_reactor_follow(r);
     run_jobs(&r->dependents);
     ost_timers_close(r);
     ost_post_close(r);

@@ -388,24 +388,29 @@ int ost_stop_init(struct ostler_server *s)
     return 0;
 }
 
-int ostler_server_stop(struct ostler_server *s)
+/* Call function, on our thread, and on our own epoll set. */
+static int tell_server(struct ostler_server *s, void (*function)(struct ost_stoppable *stoppable))
 {
+    int error;
+
     if (!s)
         return -EINVAL;
     if (!ostler_reactor_is_current(s->owner.reactor))
         return -EPERM;
-    on_stop(&s->stoppable);
-    return 0;
+    error = ost_reactor_follow(s->owner.reactor);
+    if (error == 0)
+        function(&s->stoppable);
+    return error;
+}
+
+int ostler_server_stop(struct ostler_server *s)
+{
+    return tell_server(s, on_stop);
 }
 
 int ostler_server_abort(struct ostler_server *s)
 {
-    if (!s)
-        return -EINVAL;
-    if (!ostler_reactor_is_current(s->owner.reactor))
-        return -EPERM;
-    abort_server(s);
-    return 0;
+    return tell_server(s, on_abort);
 }
 
 /* Run what is due for our requests; not for others', since we may be inside a callback
