@@ -20,6 +20,7 @@
 #include "base/closing.h"
 #include "base/kinds.h"
 #include "reactor/alternate.h"
+#include "reactor/current.h"
 
 enum {
     BASE_DESCRIPTORS = 4, /* epoll's, a pair for signals, and one for post.c */
@@ -320,6 +321,7 @@ void ost_reactor_adopt(struct ostler_reactor *r)
 int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), void *arg)
 {
     struct ostler_reactor *outer = ost_running;
+    struct ost_present present = ost_present;
     int error;
 
     if (r->running)
@@ -330,12 +332,14 @@ int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), voi
     ost_reactor_adopt(r);
     r->running = true;
     ost_running = r;
+    ost_present = (struct ost_present){ 0 }; /* callbacks are not the handler that runs us, if one does */
     ost_alternate_enter(r);
     error = run_loop(r, done, arg);
     ost_alternate_leave(r);
     error = error < 0 ? error : r->result;
     r->running = false;
     ost_running = outer;
+    ost_present = present;
     r->result = 0;
     if (r->stop_heeded > OST_RUN) /* a stop ends one run; one not yet seen ends the next */
         atomic_store(&r->stop_asked, OST_RUN);

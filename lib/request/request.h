@@ -16,9 +16,9 @@
 
 #include "base/throttle.h"
 #include "net/address.h"
+#include "reactor/current.h"
 #include "reactor/timer.h"
 #include "reactor/watch.h"
-#include "request/current.h"
 
 /* How long input is discarded, at most, after the end. */
 enum { OST_LINGER_MS = 2000 };
