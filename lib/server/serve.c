@@ -41,6 +41,8 @@ int ostler_server_start(struct ostler_server *s)
 
     if (!s)
         return -EINVAL;
+    if (s->one)
+        return -EBUSY; /* its listeners are ostler_server_handle_request()'s */
     if (s->state != OST_SERVER_NEW)
         return s->state == OST_SERVER_SERVING ? -EALREADY : -ESHUTDOWN;
     if (!s->active)

@@ -113,6 +113,15 @@ bool ost_server_is_lack(int error)
     return error == -ENOMEM || error == -EAGAIN || error == -EMFILE || error == -ENFILE;
 }
 
+/* Is it stopping since get_request? Then this one was not there to be told. */
+static void tell_of_stop(const struct ostler_server *s, struct ostler_request *r)
+{
+    if (s->cut_off)
+        ost_request_cancel(r);
+    else if (s->state == OST_SERVER_STOPPING)
+        ost_request_stop(r);
+}
+
 int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_address *peer)
 {
     struct ostler_request *r;
@@ -122,6 +131,7 @@ int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_addres
         close(fd);
         return error;
     }
+    tell_of_stop(s, r);
     if (!verify(s, r))
         return 0;
     if (defers(s)) {

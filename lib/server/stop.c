@@ -32,9 +32,11 @@ void ost_server_finish(struct ostler_server *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Does a receiver have datagrams or replies at hand? */
+/* Is a connection being accepted, or does a receiver have datagrams or replies at hand? */
 static bool is_receiving(const struct ostler_server *s)
 {
+    if (s->accepting)
+        return true;
     for (size_t i = 0; i < s->listener_count; i++)
         if (ost_receiver_is_busy(&s->listeners[i]))
             return true;
@@ -73,7 +75,7 @@ void ost_server_check_running(struct ostler_server *s)
 {
     struct ost_list *node, *next;
 
-    if (s->state != OST_SERVER_STOPPING || s->running > 0)
+    if (s->state != OST_SERVER_STOPPING || s->running > 0 || s->accepting)
         return;
     OST_LIST_EACH(node, next, &s->owner.requests) {
         struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);

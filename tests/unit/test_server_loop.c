@@ -317,6 +317,29 @@ START_TEST(after_handle_request_it_can_still_serve_for_ever)
 }
 END_TEST
 
+static int start_own(struct ostler_stream *s)
+{
+    seen.result = ostler_server_start(ostler_stream_server(s));
+    return ostler_stream_printf(s, "hello\n");
+}
+
+START_TEST(a_handler_of_handle_request_does_not_start_its_server)
+{
+    static const struct ostler_stream_handler starting = { .handle = start_own };
+    struct ostler_server *server = new_server((struct ostler_server_options){ .stream = &starting });
+    int client = client_of(server);
+
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert_int_eq(seen.result, -EBUSY);
+    ck_assert(harness_expect(client, "hello\n"));
+    close(client);
+    ck_assert_int_eq(ostler_reactor_stop(ostler_server_reactor(server)), 0);
+    ck_assert_int_eq(ostler_reactor_run(ostler_server_reactor(server)), 0);
+    ck_assert_int_eq(ostler_server_start(server), 0);
+    ostler_server_free(server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("server_loop");
@@ -340,5 +363,6 @@ int main(void)
     tcase_add_test(tc, handle_request_after_a_shutdown_says_so_each_time);
     tcase_add_test(tc, a_stop_of_the_reactor_while_a_handler_computes_is_not_lost);
     tcase_add_test(tc, after_handle_request_it_can_still_serve_for_ever);
+    tcase_add_test(tc, a_handler_of_handle_request_does_not_start_its_server);
     return harness_main(suite);
 }
