@@ -41,6 +41,8 @@ enum { DEFAULT_THREADS = 256, IDLE_SECONDS = 10 };
 
 /* The mix-in's state. Everything but what open sets is under lock. */
 struct threading {
+    const struct ostler_reactor *reactor;
+    pid_t process; /* whose threads they are; the reactor's thread's */
     pthread_mutex_t lock;
     pthread_cond_t gone;   /* a thread has ended */
     struct ost_list queue; /* struct ostler_request, by their job */
@@ -98,6 +100,8 @@ static int open_threading(void *state, const struct ostler_server_options *optio
         ost_kinds_leave(OST_THREADS);
         return error;
     }
+    t->reactor = reactor;
+    t->process = reactor->process;
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->gone, NULL);
     ost_list_init(&t->queue);
@@ -105,6 +109,18 @@ static int open_threading(void *state, const struct ostler_server_options *optio
     t->cores = count_cores();
     t->capacity = options->max_requests ? options->max_requests : DEFAULT_THREADS;
     return t->capacity;
+}
+
+/* In a process that the program has forked since there are no threads, and one may have held the lock. */
+static void follow(struct threading *t)
+{
+    if (t->process == t->reactor->process)
+        return;
+    t->process = t->reactor->process;
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->gone, NULL);
+    ost_list_init(&t->idle);
+    t->threads = t->free = t->coming = 0;
 }
 
 static void enqueue(struct threading *t, struct ostler_request *request)
@@ -219,19 +235,26 @@ static void leave(struct threading *t)
 
 static int start(struct threading *t);
 
+/* No thread comes for them. Under lock. */
+static void abandon_queue(struct threading *t)
+{
+    struct ostler_request *r;
+
+    while ((r = dequeue(t)))
+        ost_request_abandon(OST_CONTAINER(r, struct ost_stream, request), -EAGAIN);
+}
+
 /* A handler has called pthread_exit(3). What counted on this thread gets another one. */
 static void on_exit_of_thread(void *arg)
 {
     struct worker *w = arg;
     struct threading *t = w->threading;
-    struct ostler_request *r;
 
     sem_destroy(&w->woken);
     ost_request_abandon(OST_CONTAINER(w->request, struct ost_stream, request), 0);
     pthread_mutex_lock(&t->lock);
     if (t->queued > t->free && start(t) < 0 && t->threads == 1)
-        while ((r = dequeue(t)))
-            ost_request_abandon(OST_CONTAINER(r, struct ost_stream, request), -EAGAIN);
+        abandon_queue(t);
     leave(t);
 }
 
@@ -285,6 +308,7 @@ static int process(void *state, struct ostler_request *request)
     struct worker *sleeper = NULL;
     int error = 0;
 
+    follow(t);
     pthread_mutex_lock(&t->lock);
     if (t->queued >= t->free && t->threads < (size_t)t->capacity)
         error = start(t);
@@ -302,7 +326,10 @@ static void close_threading(void *state)
     struct threading *t = state;
     struct worker *w;
 
+    follow(t);
     pthread_mutex_lock(&t->lock);
+    if (t->queued > 0 && t->threads == 0 && start(t) < 0) /* what a fork has left in the queue */
+        abandon_queue(t);
     t->closing = true;
     while ((w = rouse(t)))
         wake(w);

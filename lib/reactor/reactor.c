@@ -112,6 +112,18 @@ int ostler_reactor_new(struct ostler_reactor **out, const struct ostler_log *log
     return 0;
 }
 
+static void tell_holders(struct ostler_reactor *r)
+{
+    struct ost_list *node, *next;
+
+    OST_LIST_EACH(node, next, &r->holders) {
+        struct ost_holder *holder = OST_CONTAINER(node, struct ost_holder, node);
+
+        if (holder->follow)
+            holder->follow(holder);
+    }
+}
+
 /* What is opened here takes the place of what is closed before: without a descriptor to spare it works too, so that
  * ostler_reactor_free() need not fail, nor touch what is the parent's. */
 int ost_reactor_follow(struct ostler_reactor *r)
@@ -122,9 +134,11 @@ int ost_reactor_follow(struct ostler_reactor *r)
     if (r->process == process || ost_reactor_is_disowned(r))
         return 0;
     error = event_reinit(r->base) < 0 ? -EIO : ost_post_reopen(r);
-    if (error == 0)
-        r->process = process;
-    return error;
+    if (error < 0)
+        return error;
+    r->process = process;
+    tell_holders(r);
+    return 0;
 }
 
 /* Run queue until it is empty. */

@@ -179,6 +179,9 @@ bool ost_server_is_detached(const struct ostler_server *server);
 /* Name those who still hold: "… its handler still runs" and what. */
 void ost_server_log_holders(struct ostler_server *server, const char *what);
 
+/* holder.follow */
+void ost_server_follow(struct ost_holder *holder);
+
 /* Set up the parts in stop.c. */
 int ost_stop_init(struct ostler_server *server);
 

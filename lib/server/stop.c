@@ -385,6 +385,7 @@ int ost_stop_init(struct ostler_server *s)
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->left, NULL);
     s->holder.name = name_descriptors;
+    s->holder.follow = ost_server_follow;
     ost_list_append(&r->holders, &s->holder.node);
     ost_list_append(&r->servers, &s->node);
     return 0;

@@ -325,6 +325,77 @@ START_TEST(what_a_child_does_changes_nothing_that_the_parent_watches)
 }
 END_TEST
 
+/* ---- Threads, which are the parent's ---- */
+
+static struct ostler_server *new_threading(void)
+{
+    return new_server((struct ostler_server_options){ .stream = &echo, .mixin = &ostler_threading, .max_requests = 1 });
+}
+
+/* Let one in, whose handler runs in a thread and waits for more; -1: it is not answered. */
+static int let_in(struct ostler_server *server)
+{
+    int client = harness_connect(server);
+
+    if (harness_say(client, "hello\n") && ostler_server_handle_request(server) == 1 &&
+        harness_expect(client, "hello\n"))
+        return client;
+    close(client);
+    return -1;
+}
+
+static int close_patiently(void *server)
+{
+    return ostler_server_close(server, OSTLER_NEVER) == 0 ? RIGHT : WRONG;
+}
+
+static int serve_and_free(void *server)
+{
+    int client = let_in(server);
+
+    close(client);
+    return client < 0 ? WRONG : free_server(server);
+}
+
+static int (*const uses[])(void *server) = { free_server, close_patiently, serve_and_free };
+
+enum { USES = sizeof(uses) / sizeof(uses[0]) };
+
+START_TEST(a_child_does_not_wait_for_an_idle_thread_of_the_parents)
+{
+    struct harness_server h;
+    int client;
+
+    see_afresh();
+    end = free_server;
+    harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .stream = &echo, .server_class = &traced,
+                                                       .mixin = &ostler_threading });
+    client = client_of(h.server);
+    check_echo(client, "hello\n");
+    close(client);
+    ck_assert(harness_wait(&seen.closed, 1));
+    ck_assert(harness_call(ostler_server_reactor(h.server), end_in_child, h.server));
+    ck_assert_int_eq(seen.result, RIGHT);
+    client = client_of(h.server);
+    check_echo(client, "hello\n");
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+START_TEST(what_a_thread_of_the_parents_does_goes_on_there)
+{
+    struct ostler_server *server = new_threading();
+    int client = let_in(server);
+
+    ck_assert_int_ge(client, 0);
+    ck_assert_int_eq(in_child(uses[_i], server), RIGHT);
+    check_echo(client, "still there\n");
+    close(client);
+    ostler_server_free(server);
+}
+END_TEST
+
 /* ---- Lacks ---- */
 
 enum { MOST_CALLS = 60, ALL_WELL = 9 };
@@ -409,6 +480,11 @@ int main(void)
     tcase_add_loop_test(tc, what_its_child_ends_while_it_runs_goes_on_in_the_parent, 0, ENDS_WHILE_IT_RUNS);
     tcase_add_loop_test(tc, what_a_child_does_changes_nothing_that_the_parent_watches, 0, DEEDS);
     tcase_add_test(tc, a_child_serves_with_what_it_has_inherited_and_so_does_the_parent);
+    if (!getenv("OSTLER_SANITIZED")) { /* which start no threads in such a child */
+        tc = harness_case(suite, "threads");
+        tcase_add_test(tc, a_child_does_not_wait_for_an_idle_thread_of_the_parents);
+        tcase_add_loop_test(tc, what_a_thread_of_the_parents_does_goes_on_there, 0, USES);
+    }
     tc = harness_case(suite, "lacks");
     tcase_add_test(tc, a_child_needs_no_more_descriptors_than_the_parent);
     tcase_add_loop_test(tc, what_a_child_lacks_at_first_it_may_have_later, 0, 2);
