@@ -39,8 +39,9 @@ OSTLER_API void ostler_reactor_free(struct ostler_reactor *reactor);
  *  server gave up on requests that did not end (see ostler_server_stop()). */
 OSTLER_API int ostler_reactor_run(struct ostler_reactor *reactor);
 
-/** Stop gracefully: every server on the reactor stops as ostler_server_stop()
- *  says, then ostler_reactor_run() returns. Thread: any, and a handler of a signal. */
+/** Stop gracefully: every server on the reactor that serves, or has an outgoing connection or a request that
+ *  ostler_server_handle_request() has left, stops as ostler_server_stop() says, then
+ *  ostler_reactor_run() returns. Others may start in a later run. Thread: any, and a handler of a signal. */
 OSTLER_API int ostler_reactor_stop(struct ostler_reactor *reactor);
 
 /** Stop at once: what the time-out of a graceful stop does to a server, now.

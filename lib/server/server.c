@@ -354,6 +354,7 @@ static int init(struct ostler_server *s, const struct ostler_server_options *opt
     s->owner.ready = ost_server_on_ready;
     s->owner.cancel = ost_server_on_cancel;
     s->owner.unborn = ost_server_on_unborn;
+    s->owner.connects = ost_server_on_connects;
     ost_class_flatten(s->owner.classes, NULL);
     s->class = &s->owner.classes[OST_TCP];
     ost_list_init(&s->owner.requests);

@@ -158,6 +158,11 @@ void ost_server_check_stopped(struct ostler_server *server);
 void ost_server_begin_stop(struct ostler_server *server);
 void ost_server_finish(struct ostler_server *server);
 
+/* Let a stop of the reactor stop the server, until the server has stopped; one that is under way is not to wait for
+ * it. And owner.connects, which does so. */
+void ost_server_join_stops(struct ostler_server *server);
+void ost_server_on_connects(struct ost_owner *owner);
+
 /* From now on a stop has so much time before what is left is cut off. */
 void ost_server_limit_stop(struct ostler_server *server);
 

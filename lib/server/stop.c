@@ -319,6 +319,47 @@ static void on_abort(struct ost_stoppable *stoppable)
     abort_server(OST_CONTAINER(stoppable, struct ostler_server, stoppable));
 }
 
+/* Does it neither serve, nor has anything to end? It may start in a later run. */
+static bool is_at_rest(const struct ostler_server *s)
+{
+    if (s->state != OST_SERVER_NEW || s->one || is_receiving(s))
+        return false;
+    for (const struct ost_list *node = s->owner.requests.next; node != &s->owner.requests; node = node->next)
+        if (!OST_CONTAINER(node, struct ostler_request, node)->closing)
+            return false;
+    return true;
+}
+
+/* The reactor's: its run waits for those in the list. */
+static void stop_with_reactor(struct ost_stoppable *stoppable)
+{
+    if (is_at_rest(OST_CONTAINER(stoppable, struct ostler_server, stoppable)))
+        ost_list_remove(&stoppable->node);
+    else
+        on_stop(stoppable);
+}
+
+static void abort_with_reactor(struct ost_stoppable *stoppable)
+{
+    if (is_at_rest(OST_CONTAINER(stoppable, struct ostler_server, stoppable)))
+        ost_list_remove(&stoppable->node);
+    else
+        on_abort(stoppable);
+}
+
+void ost_server_join_stops(struct ostler_server *s)
+{
+    struct ostler_reactor *r = s->owner.reactor;
+
+    if (r->stop_heeded == OST_RUN && ost_list_is_empty(&s->stoppable.node))
+        ost_list_append(&r->stoppables, &s->stoppable.node);
+}
+
+void ost_server_on_connects(struct ost_owner *owner)
+{
+    ost_server_join_stops(owner->server);
+}
+
 static void on_stop_job(struct ost_job *job)
 {
     on_stop(&OST_CONTAINER(job, struct ostler_server, stop_job)->stoppable);
@@ -375,8 +416,8 @@ int ost_stop_init(struct ostler_server *s)
     s->errors = ost_throttle_new_shared();
     if (!s->errors)
         return -ENOMEM;
-    s->stoppable.stop = on_stop;
-    s->stoppable.abort = on_abort;
+    s->stoppable.stop = stop_with_reactor;
+    s->stoppable.abort = abort_with_reactor;
     s->hook.run = on_hook;
     s->stop_job.run = on_stop_job;
     ost_list_init(&s->stoppable.node);

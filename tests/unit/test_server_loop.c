@@ -317,6 +317,23 @@ START_TEST(after_handle_request_it_can_still_serve_for_ever)
 }
 END_TEST
 
+START_TEST(a_stop_of_the_reactor_ends_what_handle_request_left_in_a_thread)
+{
+    struct ostler_server *server = new_server((struct ostler_server_options){ .stream = &echo,
+                                                                              .mixin = &ostler_threading });
+    int client = client_of(server);
+
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    check_echo(client, "hello\n");
+    ck_assert_int_eq(ostler_reactor_stop(ostler_server_reactor(server)), 0);
+    ck_assert_int_eq(ostler_reactor_run(ostler_server_reactor(server)), 0);
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ck_assert_int_eq(ostler_server_handle_request(server), -ESHUTDOWN);
+    ostler_server_free(server);
+}
+END_TEST
+
 static int start_own(struct ostler_stream *s)
 {
     seen.result = ostler_server_start(ostler_stream_server(s));
@@ -363,6 +380,7 @@ int main(void)
     tcase_add_test(tc, handle_request_after_a_shutdown_says_so_each_time);
     tcase_add_test(tc, a_stop_of_the_reactor_while_a_handler_computes_is_not_lost);
     tcase_add_test(tc, after_handle_request_it_can_still_serve_for_ever);
+    tcase_add_test(tc, a_stop_of_the_reactor_ends_what_handle_request_left_in_a_thread);
     tcase_add_test(tc, a_handler_of_handle_request_does_not_start_its_server);
     return harness_main(suite);
 }
