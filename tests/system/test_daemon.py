@@ -2,6 +2,7 @@
 the signals that end it even when a handler will not let go, and what a failure looks
 like. With greeterd, a daemon of the tests' own, where ostlerd's handlers behave too well."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -151,6 +152,29 @@ class Ready(Case):
             line = process.stderr.readline()
             self.assertTrue(line, lines)
             lines += line
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=ostler.scaled(5))
+        self.assertEqual(process.returncode, 0)
+
+    def test_ready_lines_wait_for_a_full_pipe_that_must_not_block(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        os.set_blocking(writer, False)
+        before = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                before += os.write(writer, b"x" * 4096)
+        config = self.scratch() / "conf"
+        config.write_text(ostler.config_text({"services": {"one": ostler.service("greet", "threading")}}))
+        process = ostler.spawn([ostler.BIN / "greeterd", "-c", config, f"--ready-fd={writer}"],
+                               stderr=subprocess.PIPE, pass_fds=[writer])
+        os.close(writer)
+        self.addCleanup(process.kill)
+        self.assertIn(b"one: listening on ", process.stderr.readline())
+        lines = read_lines(reader, 10)
+        self.assertRegex(lines[0].lstrip("x"), r"^one tcp:127\.0\.0\.1:[1-9]")
+        self.assertEqual(lines[0].count("x"), before)
+        self.assertEqual(lines[1:], ["ready"])
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=ostler.scaled(5))
         self.assertEqual(process.returncode, 0)

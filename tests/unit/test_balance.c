@@ -77,7 +77,7 @@ static void bind_parent(void)
 
 static int inherit(int fd)
 {
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    int copy = fcntl(fd, F_DUPFD, 3); /* as after an execve(2) */
 
     ck_assert_int_ge(copy, 0);
     return copy;
@@ -115,6 +115,8 @@ static void start_worker(int number, int max_requests)
                      0);
     inherit_balance(fds);
     ck_assert_int_eq(ostler_balance_open(&w->balance, w->h.reactor, fds, FDS, number), 0);
+    for (int i = 0; i < FDS; i++)
+        ck_assert_int_eq(fcntl(fds[i], F_GETFD), FD_CLOEXEC);
     ck_assert_int_eq(ostler_balance_add(w->balance, w->server), 0);
     ck_assert_int_eq(ostler_server_start(w->server), 0);
     harness_reactor_start(&w->h);
@@ -382,6 +384,7 @@ START_TEST(nonsense_is_refused)
     ck_assert_int_eq(ostler_balance_forget(NULL, 0), -EINVAL);
     ostler_balance_free(NULL);
     ck_assert_ptr_null(b);
+    ck_assert_int_eq(ftruncate(fds[0], 0), -1); /* whoever has it cannot take it from under the others */
     for (int i = 0; i < FDS; i++)
         ck_assert_int_ge(fcntl(fds[i], F_GETFD), 0); /* they are still ours */
     close_all(fds, FDS);

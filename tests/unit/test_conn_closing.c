@@ -65,6 +65,63 @@ static int write_a_lot_and_abort(struct ostler_conn *c)
     return 0;
 }
 
+static int say_bye_and_close(struct ostler_conn *c)
+{
+    seen.result = ostler_conn_write(c, "bye", 3);
+    return ostler_conn_close(c);
+}
+
+START_TEST(who_goes_on_sending_after_the_close_is_not_heard_for_long)
+{
+    static const struct ostler_conn_handler handler = { .on_open = say_bye_and_close, .on_close = note_close };
+    static const char block[65536];
+    struct harness_server h;
+    uint64_t begin;
+    int client;
+
+    start(&h, &handler);
+    client = client_of(&h);
+    ck_assert(harness_expect(client, "bye"));
+    begin = harness_now_ms();
+    while (send(client, block, sizeof(block), MSG_NOSIGNAL) > 0)
+        continue;
+    ck_assert_uint_lt(harness_now_ms() - begin, 1500); /* one who says little has two seconds */
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(seen.result, 0);
+}
+END_TEST
+
+enum { CROWD = 1100, LINGERING = 1024, FEW = 20 };
+
+/* Each would keep its descriptor for two seconds. */
+START_TEST(not_more_than_a_thousand_wait_for_their_peers_end)
+{
+    static const struct ostler_conn_handler handler = { .on_open = say_bye_and_close, .on_close = note_close };
+    static int clients[CROWD];
+    struct harness_server h;
+    struct rlimit limit;
+    size_t before;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    start(&h, &handler);
+    before = harness_descriptors();
+    for (int i = 0; i < CROWD; i++)
+        clients[i] = client_of(&h);
+    ck_assert(harness_wait(&seen.closed, CROWD));
+    ck_assert(harness_call(ostler_server_reactor(h.server), raise_done, NULL));
+    ck_assert_uint_le(harness_descriptors(), before + CROWD + LINGERING + FEW);
+    for (int i = 0; i < CROWD; i++) {
+        ck_assert(harness_expect(clients[i], "bye"));
+        ck_assert(harness_expect_end(clients[i]));
+        close(clients[i]);
+    }
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 START_TEST(abort_resets_and_drops_what_is_queued)
 {
     static const struct ostler_conn_handler handler = { .on_open = write_a_lot_and_abort, .on_close = note_close };
@@ -482,6 +539,8 @@ int main(void)
 
     tcase_add_test(tc, close_delivers_what_is_queued);
     tcase_add_test(tc, input_that_nobody_has_read_does_not_reset_the_answer);
+    tcase_add_test(tc, who_goes_on_sending_after_the_close_is_not_heard_for_long);
+    tcase_add_test(tc, not_more_than_a_thousand_wait_for_their_peers_end);
     tcase_add_test(tc, abort_resets_and_drops_what_is_queued);
     tcase_add_test(tc, abort_after_close_does_not_wait_for_the_output);
     tcase_add_test(tc, a_reset_by_the_peer_is_told_as_one);

@@ -512,16 +512,17 @@ static int proxy_open(struct ostler_conn *c)
     return 0;
 }
 
+static const struct ostler_conn_handler proxy = {
+    .size = OSTLER_SIZE(struct half, base),
+    .on_open = proxy_open,
+    .on_data = proxy_data,
+    .on_drain = proxy_drain,
+    .on_eof = proxy_eof,
+    .on_close = proxy_close,
+};
+
 START_TEST(a_proxy_carries_megabytes_both_ways_and_half_closes)
 {
-    static const struct ostler_conn_handler proxy = {
-        .size = OSTLER_SIZE(struct half, base),
-        .on_open = proxy_open,
-        .on_data = proxy_data,
-        .on_drain = proxy_drain,
-        .on_eof = proxy_eof,
-        .on_close = proxy_close,
-    };
     enum { MEGABYTES = 4 << 20 };
     struct harness_server h;
     char *text = new_pattern(MEGABYTES), *back = malloc(MEGABYTES);
@@ -558,6 +559,29 @@ START_TEST(a_proxy_carries_megabytes_both_ways_and_half_closes)
 }
 END_TEST
 
+START_TEST(a_stop_lets_a_proxy_get_the_answer)
+{
+    struct harness_server h;
+    int listener = listen_at(upstream_address, sizeof(upstream_address), 5), client, peer;
+
+    start(&h, &proxy);
+    client = client_of(&h);
+    peer = accept(listener, NULL, NULL);
+    ck_assert(harness_say(client, "the question"));
+    ck_assert(harness_expect(peer, "the question"));
+    ck_assert_int_eq(ostler_reactor_stop(ostler_server_reactor(h.server)), 0);
+    ck_assert(harness_expect_end(peer)); /* of the client's input */
+    ck_assert(harness_say(peer, "the answer"));
+    ck_assert(harness_expect(client, "the answer"));
+    close(peer);
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ck_assert_int_eq(harness_join(&h), 0);
+    harness_free(&h);
+    close(listener);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("conn_outgoing");
@@ -577,5 +601,6 @@ int main(void)
     tcase_add_test(tc, a_stop_of_the_reactor_leaves_alone_what_has_not_begun);
     tcase_add_test(tc, outgoing_connections_do_not_count_for_max_requests);
     tcase_add_test(tc, a_proxy_carries_megabytes_both_ways_and_half_closes);
+    tcase_add_test(tc, a_stop_lets_a_proxy_get_the_answer);
     return harness_main(suite);
 }

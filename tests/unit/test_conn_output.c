@@ -120,6 +120,41 @@ START_TEST(a_connection_may_have_marks_of_its_own)
 }
 END_TEST
 
+static void lower_marks(struct ostler_conn *c, void *arg)
+{
+    (void)arg;
+    seen.result = ostler_conn_set_marks(c, 0, 1000);
+}
+
+START_TEST(marks_that_are_lowered_hold_for_what_waits_already)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_with_a_lot, .on_data = note_data,
+                                                        .on_drain = note_drain };
+    struct harness_server h;
+    struct output out;
+    int client;
+
+    lot = new_pattern(LOT);
+    start_with(&h, &handler, (struct ostler_server_options){ .output_high = LOT, .output_low = 1 });
+    client = slow_client_of(&h);
+    on_conn(look_at_output, &out);
+    ck_assert(!out.full);
+    on_conn(lower_marks, NULL);
+    ck_assert_int_eq(seen.result, 0);
+    on_conn(look_at_output, &out);
+    ck_assert(out.full);
+    ck_assert(harness_say(client, "x"));
+    on_conn(look_at_output, &out);
+    ck_assert_int_eq(harness_count(&seen.data), 0);
+    expect_pattern(client, LOT);
+    ck_assert(harness_wait(&seen.data, 1));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_str_eq(seen.trace, "owd");
+    free(lot);
+}
+END_TEST
+
 static int open_and_overfill(struct ostler_conn *c)
 {
     size_t queued;
@@ -144,6 +179,30 @@ START_TEST(over_max_output_nothing_is_queued_and_it_closes)
     client = slow_client_of(&h);
     check_closed(OSTLER_CLOSE_OUTPUT_LIMIT, -ENOBUFS);
     ck_assert_int_eq(seen.result, 0);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    free(lot);
+}
+END_TEST
+
+static int write_too_much(struct ostler_conn *c)
+{
+    send_little(c);
+    return ostler_conn_write(c, lot, LOT);
+}
+
+START_TEST(a_peer_that_does_not_take_so_much_is_no_error_of_the_server)
+{
+    static const struct ostler_conn_handler handler = { .on_open = write_too_much, .on_close = note_close };
+    struct harness_server h;
+    int client;
+
+    lot = new_pattern(LOT);
+    start_with(&h, &handler, (struct ostler_server_options){ .max_output = 1000 });
+    client = slow_client_of(&h);
+    check_closed(OSTLER_CLOSE_OUTPUT_LIMIT, -ENOBUFS);
+    ck_assert(harness_log_wait(&h.log, "request failed: "));
+    ck_assert_int_eq(harness_log_count(&h.log, "error "), 0);
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
     free(lot);
@@ -478,7 +537,9 @@ int main(void)
     tcase_add_test(tc, over_the_high_mark_it_stops_reading_until_the_low_mark);
     tcase_add_test(tc, below_the_high_mark_on_drain_is_not_called);
     tcase_add_test(tc, a_connection_may_have_marks_of_its_own);
+    tcase_add_test(tc, marks_that_are_lowered_hold_for_what_waits_already);
     tcase_add_test(tc, over_max_output_nothing_is_queued_and_it_closes);
+    tcase_add_test(tc, a_peer_that_does_not_take_so_much_is_no_error_of_the_server);
     tcase_add_test(tc, small_writes_reach_max_output_too);
     tcase_add_loop_test(tc, what_the_kernel_takes_does_not_count_as_unsent, 0,
                         sizeof(small_limits) / sizeof(small_limits[0]));

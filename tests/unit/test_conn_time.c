@@ -169,14 +169,55 @@ START_TEST(a_peer_that_takes_nothing_times_out)
 {
     static const struct ostler_conn_handler handler = { .on_open = write_a_lot_and_close, .on_close = note_close };
     struct harness_server h;
+    ssize_t n;
     int client;
 
     lot = new_pattern(LOT);
     start_with(&h, &handler, (struct ostler_server_options){ .timeout_ms = 100 });
     client = slow_client_of(&h);
     ck_assert(harness_wait(&seen.closed, 1));
+    do
+        n = harness_receive_once(client, seen.input, INPUT);
+    while (n > 0);
+    ck_assert_int_eq(n, harness_is_unix() ? 0 : -ECONNRESET); /* what it got is not taken for everything */
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
+    free(lot);
+}
+END_TEST
+
+enum { EVERY_MS = 20 };
+
+/* A large piece leaves within the callback, a small one after it. */
+static int write_again_and_again(struct ostler_conn *c)
+{
+    int r = ostler_conn_write(c, lot, seen.number);
+
+    seen.result = seen.result < 0 ? seen.result : r;
+    harness_raise(&seen.fired);
+    return ostler_conn_set_timer(c, EVERY_MS);
+}
+
+START_TEST(what_the_peer_takes_is_no_silence)
+{
+    static const struct ostler_conn_handler handler = { .on_open = write_again_and_again,
+                                                        .on_timeout = write_again_and_again, .on_close = note_close };
+    const size_t piece = _i ? 10000 : 100, pieces = (size_t)(30 * harness_slow());
+    struct harness_server h;
+    char *got = malloc(piece);
+    int client;
+
+    lot = new_pattern(piece);
+    start_with(&h, &handler, (struct ostler_server_options){ .timeout_ms = 10 * EVERY_MS * harness_slow() });
+    seen.number = piece;
+    client = client_of(&h);
+    for (size_t i = 0; i < pieces; i++)
+        ck_assert_int_eq(harness_receive(client, got, piece), (ssize_t)piece);
+    ck_assert_int_eq(harness_count(&seen.closed), 0);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(seen.result, 0);
+    free(got);
     free(lot);
 }
 END_TEST
@@ -306,6 +347,7 @@ int main(void)
     tcase_add_test(tc, the_servers_timeout_is_where_it_starts);
     tcase_add_test(tc, a_connection_may_do_without_the_servers_timeout);
     tcase_add_test(tc, a_peer_that_takes_nothing_times_out);
+    tcase_add_loop_test(tc, what_the_peer_takes_is_no_silence, 0, 2);
     tcase_add_test(tc, the_deadline_closes_however_busy_it_is);
     tcase_add_test(tc, the_servers_deadline_counts_from_the_start);
     tcase_add_test(tc, a_deadline_may_be_lifted);

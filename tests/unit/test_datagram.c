@@ -414,6 +414,7 @@ START_TEST(what_was_written_leaves_as_one_datagram)
     ck_assert_int_eq(send(client, "", 0, 0), 0);
     ck_assert_int_eq(harness_receive_once(client, answer, sizeof(answer)), 0); /* an empty one, since nothing was written */
     close(client);
+    ck_assert(harness_log_wait(&h.log, ", 5 bytes in, 11 out"));
     ck_assert_int_eq(harness_log_count(&h.log, "failed"), 0);
     ck_assert_int_eq(harness_stop(&h), 0);
 }
@@ -853,6 +854,45 @@ START_TEST(a_burst_harms_nobody)
 }
 END_TEST
 
+static struct {
+    int fd;
+    atomic_bool over;
+} endless;
+
+/* Another one comes for each. */
+static int send_another(struct ostler_datagram *d)
+{
+    if (!atomic_load(&endless.over))
+        send(endless.fd, ostler_datagram_data(d), ostler_datagram_length(d), MSG_DONTWAIT);
+    return 0;
+}
+
+static const struct ostler_datagram_handler sends_another = { .on_datagram = send_another };
+
+static void do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+START_TEST(datagrams_that_never_end_leave_the_loop_to_others)
+{
+    struct ostler_server_options options = { .address = "udp:127.0.0.1:0", .datagram = &sends_another };
+    struct harness_server h;
+    bool ran;
+
+    atomic_store(&endless.over, false);
+    harness_start(&h, &options);
+    endless.fd = connected(h.server, 0);
+    for (int i = 0; i < 2 * CROWD; i++)
+        ck_assert_int_eq(send(endless.fd, "x", 1, 0), 1);
+    ran = harness_call(ostler_server_reactor(h.server), do_nothing, NULL);
+    atomic_store(&endless.over, true);
+    ck_assert(ran);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    close(endless.fd);
+}
+END_TEST
+
 START_TEST(handle_request_handles_one_datagram)
 {
     struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
@@ -999,6 +1039,7 @@ START_TEST(a_cut_off_does_not_begin_what_waits)
     ck_assert_int_eq(harness_join(&h), 0);
     ck_assert_int_eq(harness_count(begun), 1);
     ck_assert_uint_eq(ostler_server_dropped(h.server), 19);
+    ck_assert_uint_eq(ostler_server_waiting(h.server), 0);
     ck_assert_int_eq(harness_log_count(&h.log, "error "), 0);
     ck_assert_int_lt(recv(client, answer, sizeof(answer), MSG_DONTWAIT), 0);
     harness_free(&h);
@@ -1267,7 +1308,7 @@ START_TEST(the_longest_path_of_a_peer_is_answered)
     struct sockaddr_storage to;
     struct harness_server h;
     char path[sizeof(from.sun_path) + 1] = "";
-    int client = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int client = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), before;
     socklen_t length;
 
     options.address = own("unixgram:@ostler-test-longest");
@@ -1276,12 +1317,68 @@ START_TEST(the_longest_path_of_a_peer_is_answered)
     unlink(path);
     ck_assert_int_eq(bind(client, (struct sockaddr *)&from, sizeof(from)), 0);
     harness_start(&h, &options);
+    before = connected(h.server, 0); /* its name is a short one */
+    ck_assert(comes_back(before, "x", 1));
+    close(before);
     length = address_of(h.server, 0, &to);
     ck_assert_int_eq(connect(client, (struct sockaddr *)&to, length), 0);
     ck_assert(comes_back(client, "x", 1));
     ck_assert_int_eq(unlink(path), 0);
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+START_TEST(a_unix_peer_that_takes_no_replies_holds_up_nobody)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct timeval while_ = { .tv_sec = harness_deadline_ms() / 1000 };
+    struct sockaddr_storage to;
+    struct harness_server h;
+    int full = client_for(AF_UNIX), client;
+    socklen_t length;
+
+    options.address = own("unixgram:@ostler-test-full");
+    harness_start(&h, &options);
+    length = address_of(h.server, 0, &to);
+    client = connected(h.server, 0);
+    setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &while_, sizeof(while_));
+    /* For one that is connected the limit would be what the server may have on its way. */
+    for (int i = 0; i < 10000 && ostler_server_dropped(h.server) == 0; i++)
+        sendto(full, "x", 1, MSG_DONTWAIT, (struct sockaddr *)&to, length);
+    ck_assert(comes_back(client, "y", 1));
+    ck_assert_uint_gt(ostler_server_dropped(h.server), 0);
+    close(full);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+START_TEST(what_was_dropped_before_a_socket_was_inherited_is_not_told)
+{
+    struct ostler_server_options options = options_for(_i, &echo, &echo_datagram);
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), client = client_for(AF_INET);
+    socklen_t length = sizeof(in);
+    struct harness_server h;
+    char address[32], byte;
+
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&in, &length), 0);
+    ck_assert_int_eq(connect(client, (struct sockaddr *)&in, sizeof(in)), 0);
+    for (int i = 0; i < BURST; i++)
+        send(client, "x", 1, 0);
+    snprintf(address, sizeof(address), "fd:%d", fd);
+    options.address = address;
+    harness_start(&h, &options);
+    ck_assert_uint_gt(ostler_server_dropped(h.server), 0);
+    for (int i = 0; i < 4 * CROWD; i++)
+        ck_assert_int_eq(harness_receive_once(client, &byte, 1), 1);
+    close(client);
+    ck_assert_int_eq(ostler_server_shutdown(h.server), 0);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert(!harness_log_has(&h.log, "datagrams dropped"));
+    harness_free(&h);
 }
 END_TEST
 
@@ -1298,10 +1395,12 @@ int main(void)
     tcase_add_loop_test(tc, a_peer_without_a_name_is_no_error_of_the_server, 0, WAYS);
     tcase_add_loop_test(tc, a_broadcast_is_answered, 0, WAYS * 3);
     tcase_add_loop_test(tc, what_else_an_inherited_socket_tells_is_ignored, 0, WAYS * 2);
+    tcase_add_loop_test(tc, what_was_dropped_before_a_socket_was_inherited_is_not_told, 0, 1);
     tcase_add_test(tc, queued_errors_keep_nobody_busy);
     tcase_add_test(tc, data_is_aligned_for_whatever_it_holds);
     tcase_add_loop_test(tc, descriptors_are_not_taken_in, 0, WAYS);
     tcase_add_loop_test(tc, the_longest_path_of_a_peer_is_answered, 0, WAYS);
+    tcase_add_loop_test(tc, a_unix_peer_that_takes_no_replies_holds_up_nobody, 0, WAYS - 1);
     tc = harness_case(suite, "handlers");
     tcase_add_loop_test(tc, what_was_written_leaves_as_one_datagram, 1, WAYS);
     tcase_add_loop_test(tc, no_reply_is_none, 1, WAYS);
@@ -1320,6 +1419,7 @@ int main(void)
     tcase_add_loop_test(tc, a_burst_is_bounded_by_the_queue_and_counted, 0, 2);
     tcase_add_loop_test(tc, no_more_wait_than_the_queue_takes, 0, 4);
     tcase_add_loop_test(tc, a_burst_harms_nobody, 0, WAYS * 2);
+    tcase_add_test(tc, datagrams_that_never_end_leave_the_loop_to_others);
     tc = harness_case(suite, "stop");
     tcase_add_loop_test(tc, a_stop_within_a_batch_loses_nothing, 0, WAYS);
     tcase_add_test(tc, a_handler_may_answer_and_stop_its_server);

@@ -378,6 +378,68 @@ static const struct {
     { "a", "request failed: its child was killed by signal 6" },
 };
 
+enum { BETWEEN = 127 }; /* children, after which one has what the first one told by */
+
+/* A byte decides: 'f' leaves a process behind, which fails when go was raised; 'w' waits until that was done twice. */
+static int leave_one_behind(struct ostler_stream *s, struct notes *n)
+{
+    char c = 0;
+
+    if (ostler_stream_read(s, &c, 1) != 1)
+        return -EPROTO;
+    if (c == 'f' && fork() == 0) {
+        harness_wait(&n->go, 1);
+        return -EXDEV;
+    }
+    if (c == 'w') {
+        harness_raise(&n->failed);
+        harness_wait(&n->go, 2);
+    }
+    if (c == 'w' && n->seen[0])
+        raise(SIGKILL);
+    return 0;
+}
+
+static int ask(const struct harness_server *h, const char *order)
+{
+    int client = harness_connect(h->server);
+
+    ck_assert(harness_say(client, order));
+    return client;
+}
+
+START_TEST(who_outlives_a_child_disturbs_no_later_one)
+{
+    struct harness_server h;
+    uint64_t begin;
+    int ends[2], client;
+    char byte;
+
+    ck_assert_int_eq(pipe(ends), 0);
+    play(&h, leave_one_behind);
+    notes->seen[0] = _i;
+    for (int i = 0; i <= BETWEEN; i++) {
+        client = ask(&h, i == 0 ? "f" : ".");
+        ck_assert(harness_expect_end(client));
+        close(client);
+        if (i == 0)
+            close(ends[1]); /* from now on it is the only one that has it */
+    }
+    client = ask(&h, "w");
+    ck_assert(harness_wait(&notes->failed, 1));
+    harness_raise(&notes->go);
+    ck_assert_int_eq(read(ends[0], &byte, 1), 0); /* it has ended */
+    begin = harness_now_ms();
+    harness_raise(&notes->go);
+    ck_assert(harness_expect_end(client));
+    ck_assert_uint_lt(harness_now_ms() - begin, 1500);
+    ck_assert(_i == 0 || harness_log_wait(&h.log, "killed by signal 9"));
+    close(client);
+    close(ends[0]);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 START_TEST(a_child_that_dies_fails_its_request_alone)
 {
     struct harness_server h;
@@ -1035,6 +1097,7 @@ int main(void)
     tcase_add_test(tc, a_child_of_the_programs_own_is_left_alone);
     tcase_add_test(tc, a_program_that_waits_for_any_child_does_no_harm);
     tcase_add_test(tc, ignored_sigchld_does_no_harm);
+    tcase_add_loop_test(tc, who_outlives_a_child_disturbs_no_later_one, 0, 2);
     tcase_add_loop_test(tc, a_child_that_dies_fails_its_request_alone, 0, sizeof(deaths) / sizeof(deaths[0]));
     tcase_add_test(tc, a_handler_that_exits_is_not_reported);
     tcase_add_test(tc, a_child_that_exits_well_is_no_failure);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ROW = 16, ANSWER = 100000, STACK = 16384, FRAME = 12000 };
@@ -66,6 +68,26 @@ pid_t __wrap_fork(void)
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
 {
     return take_permit() ? __real_pthread_create(thread, attributes, run, arg) : EAGAIN;
+}
+
+/* Of the time that a thread waits for work a hundredth goes by. */
+int __real_sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until);
+int __wrap_sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until);
+
+int __wrap_sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until)
+{
+    struct timespec soon;
+    long ms;
+
+    clock_gettime(clock, &soon);
+    ms = (until->tv_sec - soon.tv_sec) * 10;
+    soon.tv_sec += ms / 1000;
+    soon.tv_nsec += ms % 1000 * 1000000;
+    if (soon.tv_nsec >= 1000000000) {
+        soon.tv_nsec -= 1000000000;
+        soon.tv_sec++;
+    }
+    return __real_sem_clockwait(semaphore, clock, &soon);
 }
 
 /* ---- handlers ---- */
@@ -303,6 +325,7 @@ START_TEST(who_comes_for_handle_request_is_refused)
     ck_assert(harness_expect_end(client));
     ck_assert_int_eq(harness_log_count(&log, "request failed: "), 1);
     ck_assert_int_eq(harness_log_has(&log, "cannot make a child for it: "), _i == 0);
+    ck_assert_int_eq(harness_log_count(&log, "closed: refused"), 1);
     close(client);
     ostler_server_free(server);
     harness_log_fini(&log);
@@ -480,6 +503,32 @@ START_TEST(a_threads_handler_has_the_stack_that_was_asked_for)
 }
 END_TEST
 
+START_TEST(threads_without_work_end)
+{
+    struct ostler_server_options options = options_for(&ostler_threading, &answering);
+    size_t before = harness_threads();
+    struct harness_server h;
+    int client[4];
+
+    harness_start(&h, &options);
+    for (int i = 0; i < 4; i++)
+        client[i] = client_who_says(&h, 'h');
+    ck_assert(harness_wait(&notes->began, 4));
+    ck_assert_uint_ge(harness_threads(), before + 5);
+    harness_raise(&notes->go);
+    for (int i = 0; i < 4; i++) {
+        ck_assert(harness_expect(client[i], "h"));
+        close(client[i]);
+    }
+    client[0] = harness_connect(h.server);
+    for (int i = 0; i < 100 && harness_threads() > before + 2; i++)
+        ck_assert(harness_is_silent(client[0]));
+    ck_assert_uint_le(harness_threads(), before + 2); /* the loop's, and who waits for this client */
+    close(client[0]);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lack");
@@ -503,5 +552,6 @@ int main(void)
 
     tc = harness_case(suite, "threads");
     tcase_add_test(tc, a_threads_handler_has_the_stack_that_was_asked_for);
+    tcase_add_test(tc, threads_without_work_end);
     return harness_main(suite);
 }

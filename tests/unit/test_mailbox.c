@@ -231,6 +231,46 @@ START_TEST(who_was_overtaken_keeps_its_place)
 }
 END_TEST
 
+/* Called for room, it leaves without having used it. */
+static int look_for_room(struct actor *self)
+{
+    struct ostler_wait w = { .mailbox = self->arg, .events = OSTLER_WRITE };
+
+    harness_raise(&self->noted);
+    return ostler_wait_any(&w, 1, OSTLER_NEVER) == 1 && w.ready == OSTLER_WRITE ? 0 : -EBADMSG;
+}
+
+static int send_in_line(struct actor *self)
+{
+    harness_raise(&self->noted);
+    return send_number(self->arg, 1, OSTLER_NEVER);
+}
+
+START_TEST(room_that_is_left_goes_to_the_next)
+{
+    struct ostler_mailbox *m = new_mailbox(1, OSTLER_FULL_WAIT);
+    struct actor *first, *second;
+    struct stage stage;
+
+    ck_assert_int_eq(send_number(m, 0, 0), 0);
+    stage_open(&stage, FIBERS, NULL);
+    first = start_waiter(&stage, look_for_room, m);
+    ck_assert_ptr_nonnull(first);
+    settle(&stage);
+    second = start_waiter(&stage, send_in_line, m);
+    ck_assert_ptr_nonnull(second);
+    settle(&stage);
+    ck_assert_int_eq(receive_number(m, 0), 0);
+    ck_assert(harness_wait(&first->ended, 1));
+    ck_assert(harness_wait(&second->ended, 1));
+    ck_assert_int_eq(actor_join(first), 0);
+    ck_assert_int_eq(actor_join(second), 0);
+    ck_assert_int_eq(stage_close(&stage), 0);
+    ck_assert_int_eq(receive_number(m, 0), 1);
+    ostler_mailbox_free(m);
+}
+END_TEST
+
 static int have_small_buffer(struct actor *self)
 {
     char byte;
@@ -587,6 +627,7 @@ int main(void)
     tcase_add_loop_test(one, closing_wakes_who_waits, INLINE, FORKING);
     tcase_add_test(several, who_waits_first_is_served_first);
     tcase_add_test(several, who_was_overtaken_keeps_its_place);
+    tcase_add_test(several, room_that_is_left_goes_to_the_next);
     tcase_add_loop_test(several, a_message_that_is_too_large_for_one_goes_to_the_next, FIBERS, FORKING);
     tcase_add_loop_test(several, who_never_has_to_wait_gives_others_a_turn, FIBERS, FORKING);
     tcase_add_loop_test(several, a_lock_may_be_held_while_one_does_not_wait, FIBERS, FORKING);

@@ -270,6 +270,110 @@ START_TEST(silence_ends_a_parked_connection_and_it_is_finished)
 }
 END_TEST
 
+/* What a handler sets in its first call. */
+static int set_timeout(struct ostler_stream *s)
+{
+    return ostler_stream_set_timeout(s, 50);
+}
+
+static int set_deadline(struct ostler_stream *s)
+{
+    return ostler_stream_set_deadline(s, 50);
+}
+
+static int set_output_buffer(struct ostler_stream *s)
+{
+    return ostler_stream_set_output_buffer(s, 64);
+}
+
+static int (*set_first)(struct ostler_stream *s);
+
+/* In the second one it writes, and goes on when finishes is raised. */
+static int setting_handle(struct ostler_stream *s)
+{
+    struct counter *self = OSTLER_SELF(s, struct counter, base);
+    char line[128];
+    ssize_t n = ostler_stream_read_line(s, line, sizeof(line));
+
+    if (n <= 0)
+        return (int)n;
+    if (self->lines++ == 0) {
+        n = set_first(s);
+        harness_raise(&deeds_of(s)->handles);
+        return n < 0 ? -EPROTO : OSTLER_PARK;
+    }
+    atomic_store(&deeds_of(s)->last, ostler_stream_write(s, line, (size_t)n));
+    harness_raise(&deeds_of(s)->handles);
+    harness_wait(&deeds_of(s)->finishes, 1);
+    return 0;
+}
+
+static const struct ostler_stream_handler setting = {
+    .size = OSTLER_SIZE(struct counter, base), .handle = setting_handle
+};
+
+/* Start it; the client whose handler was called once. */
+static int start_setting(struct harness_server *h, int way, struct deeds *deeds, int (*set)(struct ostler_stream *s))
+{
+    struct ostler_server_options options = options_for(way, deeds);
+    int client;
+
+    set_first = set;
+    options.stream = &setting;
+    harness_start(h, &options);
+    client = harness_connect(h->server);
+    ck_assert(harness_say(client, "one\n"));
+    ck_assert(harness_wait(&deeds->handles, 1));
+    return client;
+}
+
+START_TEST(its_own_time_limits_hold_while_it_is_parked)
+{
+    struct deeds *deeds = new_deeds();
+    struct harness_server h;
+    int client = start_setting(&h, _i / 2, deeds, _i % 2 ? set_deadline : set_timeout);
+
+    ck_assert(harness_expect_end(client));
+    ck_assert(harness_log_wait(&h.log, _i % 2 ? "closed: deadline passed" : "closed: timed out"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(harness_count(&deeds->handles), 1);
+}
+END_TEST
+
+START_TEST(its_output_is_gathered_when_it_is_called_again)
+{
+    struct deeds *deeds = new_deeds();
+    struct harness_server h;
+    int client = start_setting(&h, _i, deeds, set_output_buffer);
+
+    ck_assert(harness_say(client, "two\n"));
+    ck_assert(harness_wait(&deeds->handles, 2));
+    ck_assert(harness_is_silent(client));
+    harness_raise(&deeds->finishes);
+    ck_assert(harness_expect(client, "two\n"));
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+START_TEST(what_it_has_half_closed_stays_so_when_it_is_called_again)
+{
+    struct deeds *deeds = new_deeds();
+    struct harness_server h;
+    int client = start_setting(&h, _i, deeds, ostler_stream_shutdown_write);
+
+    ck_assert(harness_expect_end(client));
+    ck_assert(harness_say(client, "two\n"));
+    ck_assert(harness_wait(&deeds->handles, 2));
+    ck_assert_int_eq(atomic_load(&deeds->last), -EPIPE);
+    harness_raise(&deeds->finishes);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 START_TEST(a_stop_lets_parked_connections_see_the_end)
 {
     struct deeds *deeds = new_deeds();
@@ -727,6 +831,9 @@ int main(void)
     tcase_add_loop_test(tc, who_parks_without_reading_is_cut_off_at_a_stop, 0, 2 * WAYS);
     tcase_add_loop_test(tc, a_few_places_serve_many_kept_alive_connections, 0, WAYS);
     tcase_add_loop_test(tc, silence_ends_a_parked_connection_and_it_is_finished, 0, WAYS);
+    tcase_add_loop_test(tc, its_own_time_limits_hold_while_it_is_parked, 0, 2 * WAYS);
+    tcase_add_loop_test(tc, its_output_is_gathered_when_it_is_called_again, 0, WAYS);
+    tcase_add_loop_test(tc, what_it_has_half_closed_stays_so_when_it_is_called_again, 0, WAYS);
     tcase_add_loop_test(tc, a_stop_lets_parked_connections_see_the_end, 0, WAYS);
     tcase_add_loop_test(tc, what_comes_after_a_stop_is_not_handled_however_often_it_parks, 1, 2);
     tcase_add_loop_test(tc, what_comes_after_a_stop_is_not_handled_however_often_it_parks, 3, WAYS);

@@ -291,6 +291,34 @@ START_TEST(an_address_this_machine_lacks_is_an_error)
 }
 END_TEST
 
+/* A kernel without IPv6 (linker, --wrap). */
+static bool lacks_ipv6;
+
+int __real_socket(int family, int type, int protocol);
+int __wrap_socket(int family, int type, int protocol);
+
+int __wrap_socket(int family, int type, int protocol)
+{
+    if (!lacks_ipv6 || family != AF_INET6)
+        return __real_socket(family, type, protocol);
+    errno = EAFNOSUPPORT;
+    return -1;
+}
+
+START_TEST(without_ipv6_a_star_is_ipv4_alone)
+{
+    struct harness_server h;
+
+    lacks_ipv6 = true;
+    harness_start(&h, &(struct ostler_server_options){ .address = "tcp:*:0", .stream = &greet });
+    lacks_ipv6 = false;
+    ck_assert_int_eq(harness_log_count(&h.log, "warning"), 1);
+    ck_assert_ptr_null(ostler_server_address(h.server, 1));
+    check_greeting(h.server);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 START_TEST(it_is_a_warning_if_it_may_be_skipped_and_another_is_there)
 {
     static const char *const more[] = { anywhere, missing, NULL };
@@ -563,6 +591,7 @@ int main(void)
     tcase_add_test(tc, an_ipv4_peer_of_a_dual_stack_socket_is_written_as_ipv4);
     tcase_add_test(tc, one_server_serves_several_addresses);
     tcase_add_test(tc, an_address_this_machine_lacks_is_an_error);
+    tcase_add_test(tc, without_ipv6_a_star_is_ipv4_alone);
     tcase_add_test(tc, it_is_a_warning_if_it_may_be_skipped_and_another_is_there);
     tcase_add_test(tc, one_address_at_least_must_be_there);
     tcase_add_test(tc, an_address_in_use_is_told);

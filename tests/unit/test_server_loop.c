@@ -52,7 +52,7 @@ START_TEST(it_resumes_at_once_when_one_of_ours_closes)
 
     see_afresh();
     atomic_store(&failures, 0);
-    failure = -EMFILE;
+    failure = _i ? -ENFILE : -EMFILE;
     harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .server_class = &starved,
                                                        .conn = &echo_conn });
     held = client_of(h.server);
@@ -127,6 +127,85 @@ START_TEST(at_the_real_limit_of_descriptors_clients_wait_and_are_served)
     ck_assert(harness_expect(waiting, "patience"));
     close(waiting);
     ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* One that is closed but for its peer's end would have its descriptor for two seconds. */
+START_TEST(who_waits_for_his_peers_end_makes_room_at_the_limit)
+{
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int waiting, closed, lowest;
+    struct rlimit before, low;
+    struct harness_server h;
+    bool connected, served;
+    uint64_t begin;
+
+    if (is_under_valgrind())
+        return;
+    waiting = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .stream = &greet });
+    in.sin_port = htons((uint16_t)ostler_address_port(ostler_server_address(h.server, 0)));
+    closed = client_of(h.server);
+    ck_assert(harness_expect(closed, "hello\n"));
+    ck_assert(harness_expect_end(closed));
+    lowest = dup(closed); /* the first that is free, once it is closed */
+    close(lowest);
+    getrlimit(RLIMIT_NOFILE, &before);
+    low = before;
+    low.rlim_cur = (rlim_t)lowest;
+    begin = harness_now_ms();
+    setrlimit(RLIMIT_NOFILE, &low);
+    connected = connect(waiting, (struct sockaddr *)&in, sizeof(in)) == 0;
+    served = harness_expect(waiting, "hello\n");
+    setrlimit(RLIMIT_NOFILE, &before);
+    ck_assert(connected && served);
+    ck_assert_uint_lt(harness_now_ms() - begin, 1500);
+    close(waiting);
+    close(closed);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+enum { QUEUED = 40 };
+
+static struct {
+    int in_round, most, all;
+} accepts;
+
+static int count_accepts(struct ostler_server *s, int listener, struct ostler_address *peer)
+{
+    int fd = ostler_tcp_server.get_request(s, listener, peer);
+
+    accepts.in_round += fd >= 0;
+    return fd;
+}
+
+static void end_round(struct ostler_server *s)
+{
+    if (accepts.in_round > accepts.most)
+        accepts.most = accepts.in_round;
+    accepts.all += accepts.in_round;
+    accepts.in_round = 0;
+    if (accepts.all == QUEUED)
+        ostler_server_abort(s);
+}
+
+static const struct ostler_server_class counting = { .get_request = count_accepts, .service_actions = end_round };
+
+START_TEST(those_who_are_there_have_a_turn_while_a_crowd_comes_in)
+{
+    struct ostler_server_options options = { .address = anywhere, .server_class = &counting, .conn = &echo_conn };
+    struct ostler_server *server;
+    int clients[QUEUED];
+
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    for (int i = 0; i < QUEUED; i++)
+        clients[i] = client_of(server);
+    ck_assert_int_eq(ostler_server_serve_forever(server), 0);
+    ck_assert_int_le(accepts.most, QUEUED / 2);
+    for (int i = 0; i < QUEUED; i++)
+        close(clients[i]);
+    ostler_server_free(server);
 }
 END_TEST
 
@@ -363,10 +442,12 @@ int main(void)
     TCase *tc = harness_case(suite, "get_request that fails");
 
     tcase_add_loop_test(tc, out_of_something_it_pauses_longer_and_longer_and_then_serves, 0, 4);
-    tcase_add_test(tc, it_resumes_at_once_when_one_of_ours_closes);
+    tcase_add_loop_test(tc, it_resumes_at_once_when_one_of_ours_closes, 0, 2);
     tcase_add_loop_test(tc, a_connection_that_has_gone_is_passed_over, 0, 5);
     if (!is_under_valgrind())
         tcase_add_test(tc, at_the_real_limit_of_descriptors_clients_wait_and_are_served);
+    tcase_add_test(tc, who_waits_for_his_peers_end_makes_room_at_the_limit);
+    tcase_add_test(tc, those_who_are_there_have_a_turn_while_a_crowd_comes_in);
     tc = harness_case(suite, "service_actions");
     tcase_add_test(tc, service_actions_run_after_each_round);
     tcase_add_test(tc, service_actions_run_by_the_clock_if_it_is_said);

@@ -312,6 +312,12 @@ START_TEST(recv_gives_what_is_there_and_0_at_the_end)
     ck_assert_int_eq(ostler_socket_recv(p.b, buffer, sizeof(buffer), 0), 3);
     ck_assert_mem_eq(buffer, "abc", 3);
     ck_assert_int_eq(ostler_socket_recv(p.b, buffer, sizeof(buffer), MSG_DONTWAIT), -EAGAIN);
+    ck_assert_int_eq(ostler_socket_settimeout(p.b, 0.05), 0);
+    ck_assert_int_eq(ostler_socket_send(p.a, TEXT("de"), 0), 2);
+    ck_assert_int_eq(ostler_socket_recv(p.b, buffer, 3, MSG_WAITALL), 2);
+    ck_assert_mem_eq(buffer, "de", 2);
+    ck_assert_int_eq(ostler_socket_recv(p.b, buffer, 3, MSG_WAITALL), -ETIMEDOUT);
+    ck_assert_int_eq(ostler_socket_settimeout(p.b, OSTLER_NEVER), 0);
     ck_assert_int_eq(ostler_socket_send(p.a, TEXT("de"), 0), 2);
     ck_assert_int_eq(ostler_socket_shutdown(p.a, SHUT_WR), 0);
     ck_assert_int_eq(ostler_socket_recv(p.b, buffer, 3, MSG_WAITALL), 2);

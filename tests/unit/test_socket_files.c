@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -395,6 +396,32 @@ START_TEST(descriptors_that_do_not_fit_are_closed)
 }
 END_TEST
 
+START_TEST(descriptors_that_the_process_may_not_have_are_told_and_the_others_closed)
+{
+    struct pair p = make_pair(SOCK_STREAM);
+    int out[3] = { 0, 1, 2 }, in[3] = { -1, -1, -1 }, lowest = dup(0);
+    size_t count = 3, before;
+    struct rlimit limit, low;
+    ssize_t got;
+    char byte;
+
+    ck_assert_int_ge(lowest, 0); /* the first that is free, once it is closed */
+    close(lowest);
+    before = harness_descriptors();
+    ck_assert_int_eq(ostler_socket_send_fds(p.a, "x", 1, out, 3), 1);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    low = limit;
+    low.rlim_cur = (rlim_t)lowest + 1;
+    setrlimit(RLIMIT_NOFILE, &low);
+    got = ostler_socket_recv_fds(p.b, &byte, 1, in, &count);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    ck_assert_int_eq(got, -EMSGSIZE);
+    ck_assert(in[0] == -1 && in[1] == -1 && in[2] == -1);
+    ck_assert_uint_eq(harness_descriptors(), before);
+    free_pair(p);
+}
+END_TEST
+
 START_TEST(descriptors_go_over_unix_sockets_with_a_byte_at_least)
 {
     struct pair p = make_pair(SOCK_STREAM), tcp = make_connected(0);
@@ -439,6 +466,7 @@ int main(void)
     tcase_add_loop_test(tc, recvmsg_and_sendmsg_carry_pieces, 0, 2);
     tcase_add_loop_test(tc, descriptors_go_along_with_bytes_and_are_close_on_exec, 0, 2);
     tcase_add_loop_test(tc, descriptors_that_do_not_fit_are_closed, 0, 3);
+    tcase_add_test(tc, descriptors_that_the_process_may_not_have_are_told_and_the_others_closed);
     tcase_add_test(tc, descriptors_go_over_unix_sockets_with_a_byte_at_least);
     return harness_main(suite);
 }

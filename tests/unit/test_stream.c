@@ -812,6 +812,33 @@ START_TEST(a_peer_that_resets_is_no_error_of_the_server)
 }
 END_TEST
 
+/* What a back end of the handler's did, say. */
+static int fail_as_told(struct ostler_stream *s, struct script *script)
+{
+    (void)s;
+    return (int)script->result[0];
+}
+
+static const int own_errors[] = { -ECONNRESET, -EPIPE, -ETIMEDOUT, -ECANCELED };
+
+enum { OWN_ERRORS = sizeof(own_errors) / sizeof(own_errors[0]) };
+
+START_TEST(a_handlers_own_error_is_one_although_peers_cause_such_too)
+{
+    struct script *script = new_script((struct script){ .handle = fail_as_told });
+    struct harness_server h;
+    int client;
+
+    script->result[0] = own_errors[_i % OWN_ERRORS];
+    play(&h, _i / OWN_ERRORS, script);
+    client = harness_connect(h.server);
+    ck_assert(harness_wait(&script->failed, 1));
+    ck_assert(harness_log_has(&h.log, "error scripted"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 START_TEST(a_late_byte_does_not_reset_the_answer)
 {
     struct script *script = new_script((struct script){ .handle = write_huge });
@@ -1153,6 +1180,7 @@ int main(void)
     tcase_add_loop_test(tc, when_finish_fails_it_is_reported, 0, MIXINS);
     tcase_add_loop_test(tc, a_flood_of_failures_is_not_a_flood_of_lines, 0, MIXINS);
     tcase_add_loop_test(tc, a_peer_that_resets_is_no_error_of_the_server, 0, MIXINS);
+    tcase_add_loop_test(tc, a_handlers_own_error_is_one_although_peers_cause_such_too, 0, MIXINS * OWN_ERRORS);
     tcase_add_loop_test(tc, a_late_byte_does_not_reset_the_answer, 0, MIXINS);
     tcase_add_loop_test(tc, wrong_arguments_are_einval_and_change_nothing, 0, MIXINS);
     tcase_add_loop_test(tc, each_connection_has_an_instance_that_begins_zeroed, 0, MIXINS);

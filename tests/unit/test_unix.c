@@ -77,6 +77,22 @@ static mode_t mode_of(const char *path)
     return there.st_mode & 0777;
 }
 
+/* bind(2), after which a test looks at the file that it has made (linker, --wrap). */
+static mode_t mode_at_bind;
+
+int __real_bind(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t length);
+
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int r = __real_bind(fd, address, length);
+    struct stat made;
+
+    if (r == 0 && address->sa_family == AF_UNIX && lstat("s", &made) == 0)
+        mode_at_bind = made.st_mode & 0777;
+    return r;
+}
+
 START_TEST(the_file_has_the_mode_that_was_asked_for)
 {
     struct ostler_server *server;
@@ -89,6 +105,21 @@ START_TEST(the_file_has_the_mode_that_was_asked_for)
     umask(027);
     ck_assert_int_eq(make(&server, kinds[_i].address, 0, NULL), 0);
     ck_assert_uint_eq(mode_of("s"), 0750);
+    ostler_server_free(server);
+    umask(before);
+    leave_folder();
+}
+END_TEST
+
+/* Datagrams may come from then on. */
+START_TEST(the_file_lets_in_no_more_than_that_from_the_beginning)
+{
+    struct ostler_server *server;
+    mode_t before = umask(0);
+
+    enter_folder();
+    ck_assert_int_eq(make(&server, kinds[_i].address, 0600, NULL), 0);
+    ck_assert_uint_eq(mode_at_bind, 0600);
     ostler_server_free(server);
     umask(before);
     leave_folder();
@@ -517,6 +548,7 @@ int main(void)
     TCase *tc = harness_case(suite, "file");
 
     tcase_add_loop_test(tc, the_file_has_the_mode_that_was_asked_for, 0, 2);
+    tcase_add_loop_test(tc, the_file_lets_in_no_more_than_that_from_the_beginning, 0, 2);
     tcase_add_loop_test(tc, the_file_of_a_dead_socket_is_replaced, 0, 2);
     tcase_add_loop_test(tc, a_living_socket_is_left_alone, 0, 6);
     tcase_add_loop_test(tc, what_is_no_socket_is_left_alone, 0, 2);
