@@ -233,7 +233,8 @@ void ost_reactor_name_descriptors(struct ostler_reactor *r, struct ost_closing *
     OST_LIST_EACH(node, next, &r->holders) {
         struct ost_holder *holder = OST_CONTAINER(node, struct ost_holder, node);
 
-        holder->name(holder, closing);
+        if (holder->name)
+            holder->name(holder, closing);
     }
     ost_closing_add(closing, r->wake_fd);
 }

@@ -41,11 +41,12 @@ struct ost_stoppable {
     void (*abort)(struct ost_stoppable *stoppable);
 };
 
-/* Something with descriptors that a child process of ours, which inherits them, must not keep. */
+/* Something that a child process inherits. One of ours must not keep its descriptors; one of the program's own goes on
+ * with it. Each function may be NULL. */
 struct ost_holder {
     struct ost_list node;
     void (*name)(struct ost_holder *holder, struct ost_closing *closing); /* add each; before the fork */
-    void (*follow)(struct ost_holder *holder); /* or NULL; in one of the program's own, see ost_reactor_follow() */
+    void (*follow)(struct ost_holder *holder); /* see ost_reactor_follow() */
 };
 
 /* One name's place, see reactor/names.h. */

@@ -5,7 +5,7 @@
 #include "request/stream.h"
 #include "server/server.h"
 
-/* One that has ended is about to be seen, and one that has not begun can do so here. */
+/* One that has ended is about to be seen. */
 static bool is_in_thread(const struct ostler_request *r)
 {
     const struct ost_stream *s = ost_stream_of(r);
