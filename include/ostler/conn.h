@@ -36,7 +36,8 @@ struct ostler_conn_handler {
 
     /** n > 0 bytes have arrived or are left from before. Return how many were used
      *  (0 to n); the rest comes again: at once if some were used, else together with
-     *  more. data is valid until the return. A rest beyond max_input closes the
+     *  more. So one that is busy pauses, rather than to return 0: more may never come.
+     *  data is valid until the return. A rest beyond max_input closes the
      *  connection. At the peer's end of file the rest is offered once more, while
      *  bytes are used; what is left then is dropped. NULL: input is discarded. */
     ssize_t (*on_data)(struct ostler_conn *conn, const void *data, size_t n);
@@ -62,7 +63,8 @@ struct ostler_conn_handler {
  *  leave together when it returns, or before they would be more than max_output; what the
  *  kernel refuses is queued. Over the high mark the connection stops reading by itself,
  *  until output has fallen to the low mark. Over max_output nothing is queued, the
- *  connection is closed and -ENOBUFS returned. -EPIPE once it is closing or after a half-close. */
+ *  connection is closed and -ENOBUFS returned. -EPIPE once it is closing or after a half-close;
+ *  else why sending failed, as -ECONNRESET, which closes it. */
 OSTLER_API int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n);
 
 /** Bytes of output not yet taken by the kernel. */
@@ -72,7 +74,9 @@ OSTLER_API size_t ostler_conn_queued(const struct ostler_conn *conn);
  *  writes to this connection should then wait for its on_drain. */
 OSTLER_API bool ostler_conn_is_full(const struct ostler_conn *conn);
 
-/** Stop and start reading. A paused connection gets no on_data and no on_eof. */
+/** Stop and start reading. A paused connection gets no on_data and no on_eof. What on_data had
+ *  left is offered again after the resume, without waiting for more (but not if both come
+ *  within one on_data). */
 OSTLER_API int ostler_conn_pause(struct ostler_conn *conn);
 OSTLER_API int ostler_conn_resume(struct ostler_conn *conn);
 
@@ -104,7 +108,7 @@ OSTLER_API int ostler_conn_abort(struct ostler_conn *conn);
  *  (it stops with it, and its limits are the server's; it does not count for
  *  max_requests). address is numeric. *out is valid at once: writes are queued
  *  until on_open. on_close with OSTLER_CLOSE_CONNECT tells of failure; when this
- *  function itself fails (-EINVAL, -EMFILE, -ENOMEM, -ESHUTDOWN …) nothing is called. */
+ *  function itself fails (-EINVAL, -ENODEV, -EMFILE, -ENOMEM, -ESHUTDOWN …) nothing is called. */
 OSTLER_API int ostler_conn_connect(struct ostler_conn **out, struct ostler_server *server, const char *address,
                                    const struct ostler_conn_handler *handler);
 

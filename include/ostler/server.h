@@ -108,9 +108,9 @@ struct ostler_server_options {
     long request_timeout_ms;  /* ostler_server_handle_request() only; 0: none, with ostler_forking
                                  300,000 (5 minutes) */
     long actions_interval_ms; /* see service_actions; 0: none */
-    long stall_warn_ms;  /* a handler, callback or slot that holds the loop for longer is named in
-                            the log, where a flood is cut to a few lines a second; 0: 100. It is
-                            measured to a few ms */
+    long stall_warn_ms;  /* a handler, callback or slot that holds the loop for longer, or forking, is
+                            named in the log, where a flood is cut to a few lines a second; 0: 100.
+                            It is measured to a few ms */
     size_t max_input;    /* .conn: unused input kept, bytes; 0: 64 KiB */
     size_t max_output;   /* .conn: unsent output, bytes; 0: 1 MiB */
     size_t output_high;  /* .conn: mark at which reading pauses; 0: max_output / 16 */
@@ -178,12 +178,14 @@ OSTLER_API int ostler_server_start(struct ostler_server *server);
 
 /** Stop gracefully, without waiting for it: the listeners close and every
  *  connection's input ends with what has arrived, so that handlers answer that and
- *  leave; datagrams that have been received are answered. Connections from
- *  ostler_conn_connect() go on until all accepted ones have ended, and are then treated
- *  alike. What is left after stop_timeout_ms is cut off (SHUT_RDWR), and its reads and
- *  writes fail with -ECANCELED. What still runs a quarter of a second later is named in
- *  the log; a child is killed, and with a thread the server counts as stopped, with
- *  -ETIMEDOUT. */
+ *  leave; datagrams that have been received are answered. A connection whose handler has left
+ *  is closed once its peer has closed it, too, or a quarter of a second later if the peer has
+ *  acknowledged everything: to close it sooner would be a reset if the peer still sends, which
+ *  takes unread answers from it. Connections from ostler_conn_connect() go on until all
+ *  accepted ones have ended, and are then treated alike. What is left after stop_timeout_ms
+ *  is cut off (SHUT_RDWR), and its reads and writes fail with -ECANCELED. What still runs a
+ *  quarter of a second later is named in the log; a child is killed, and with a thread the
+ *  server counts as stopped, with -ETIMEDOUT. */
 OSTLER_API int ostler_server_stop(struct ostler_server *server);
 
 /** Cut off at once what a graceful stop would wait for. */

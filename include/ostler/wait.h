@@ -44,8 +44,8 @@ struct ostler_wait {
  *  changed.
  *
  *   - A stream is ready when a read would not wait: also when read_line has received more
- *     than it has given. What is gathered for the peer is sent before the wait. Of a
- *     datagram everything is ready.
+ *     than it has given. Unless that is so, what is gathered for the peer is sent first,
+ *     as by a read. Of a datagram everything is ready.
  *   - While a stream is waited for, its own time-out (ostler_stream_set_timeout()) counts as
  *     well, so that a silent peer does not hold the handler for ever: then -ETIMEDOUT.
  *   - That a thing is ready is a hint: with several waiting for one mailbox or socket,

@@ -101,13 +101,10 @@ static int perform(const struct ost_flags *flags, const struct ostler_service *s
 
 int ostler_daemon_main(int argc, char **argv, const struct ostler_service *services)
 {
-    const char *problem = ost_services_problem(services);
     struct ost_flags flags;
 
-    if (problem) {
-        fprintf(stderr, "%s\n", problem);
+    if (!ost_services_are_sound(services))
         return EXIT_FAILED;
-    }
     if (ost_flags_parse(&flags, argc, argv, services) < 0)
         return EXIT_WRONG;
     fill_standard_descriptors();

@@ -2,7 +2,7 @@
  * it is written by hand, and a wrong offset would write anywhere. */
 #include "daemon/services.h"
 
-#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/options.h"
@@ -29,38 +29,46 @@ static const char *setting_problem(const struct ostler_service *handler, const s
     size_t size = member_size(own->type);
 
     if (size == 0)
-        return "a setting in the program's table of services has no type";
+        return "has no type";
     if (own->offset > handler->user_size || handler->user_size - own->offset < size)
-        return "a setting in the program's table of services lies outside of user_size";
+        return "lies outside of user_size";
     if (ost_option_find(ost_service_options, own->name))
-        return "a setting in the program's table of services has a name that every service has already";
-    if (ost_services_setting(handler, own->name) != own)
-        return "a setting stands twice in the program's table of services";
-    return NULL;
+        return "has a name that every service has already";
+    return ost_services_setting(handler, own->name) == own ? NULL : "stands twice";
 }
 
-static const char *service_problem(const struct ostler_service *services, const struct ostler_service *handler)
+static const char *handler_problem(const struct ostler_service *services, const struct ostler_service *handler)
 {
-    const char *problem = NULL;
-
     if (!handler->stream && !handler->conn && !handler->datagram)
-        return "a handler in the program's table of services has neither a stream, a conn nor a datagram face";
-    if (ost_services_find(services, handler->name) != handler)
-        return "a handler stands twice in the program's table of services";
-    for (const struct ostler_setting *own = handler->settings; own && own->name && !problem; own++)
-        problem = setting_problem(handler, own);
-    return problem;
+        return "has neither a stream, a conn nor a datagram face";
+    return ost_services_find(services, handler->name) == handler ? NULL : "stands twice";
 }
 
-const char *ost_services_problem(const struct ostler_service *services)
+/* Are handler and all its settings as they should be? */
+static bool is_sound(const struct ostler_service *services, const struct ostler_service *handler)
 {
-    const char *problem = NULL;
+    const char *problem = handler_problem(services, handler);
 
-    if (!services || !services->name)
-        return "the program's table of services is empty";
-    for (const struct ostler_service *s = services; s->name && !problem; s++)
-        problem = service_problem(services, s);
-    return problem;
+    if (problem)
+        fprintf(stderr, "handler %s in the program's table of services %s\n", handler->name, problem);
+    for (const struct ostler_setting *own = handler->settings; own && own->name && !problem; own++) {
+        problem = setting_problem(handler, own);
+        if (problem)
+            fprintf(stderr, "setting %s of handler %s in the program's table of services %s\n", own->name,
+                    handler->name, problem);
+    }
+    return !problem;
+}
+
+bool ost_services_are_sound(const struct ostler_service *services)
+{
+    bool sound = services && services->name;
+
+    if (!sound)
+        fprintf(stderr, "the program's table of services is empty\n");
+    for (const struct ostler_service *s = services; sound && s->name; s++)
+        sound = is_sound(services, s);
+    return sound;
 }
 
 const struct ostler_service *ost_services_find(const struct ostler_service *services, const char *name)

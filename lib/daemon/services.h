@@ -2,10 +2,12 @@
 #ifndef OST_DAEMON_SERVICES_H
 #define OST_DAEMON_SERVICES_H
 
+#include <stdbool.h>
+
 #include <ostler/daemon.h>
 
-/* Can the table be used? NULL, or a sentence for who wrote the program. */
-const char *ost_services_problem(const struct ostler_service *services);
+/* Can the table be used? If not, a line on standard error tells the one who wrote it why. */
+bool ost_services_are_sound(const struct ostler_service *services);
 
 const struct ostler_service *ost_services_find(const struct ostler_service *services, const char *name);
 

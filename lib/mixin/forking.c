@@ -61,6 +61,7 @@
 #include "reactor/timer.h"
 #include "request/relay.h"
 #include "request/run.h"
+#include "request/stall.h"
 
 enum { DEFAULT_CHILDREN = 40, GRACE_MS = 250, LOOK_MS = 10, IN_A_ROW = 16 };
 
@@ -340,9 +341,13 @@ static pid_t fork_child(const struct forking *f, struct birth *births, size_t n)
 /* Fork a child for each of *n births, or for as many as there can be: *n. 0, or -errno: why there are no more. */
 OST_HOT static int fork_all(struct forking *f, struct birth *births, size_t *n)
 {
-    int error = ost_legacy_take_stock(&f->legacy, f->reactor);
+    struct ost_owner *owner = births[0].child->stream->request.owner;
+    struct ost_hold hold;
     size_t born = 0;
+    int error;
 
+    ost_stall_begin(&hold, owner, NULL);
+    error = ost_legacy_take_stock(&f->legacy, f->reactor);
     while (born < *n && error == 0) {
         births[born].pid = fork_child(f, births, born);
         if (births[born].pid < 0)
@@ -350,6 +355,8 @@ OST_HOT static int fork_all(struct forking *f, struct birth *births, size_t *n)
         else
             born++;
     }
+    sched_yield(); /* to the children: see above */
+    ost_stall_end(owner, NULL, "forking");
     *n = born;
     if (error < 0)
         f->alone = IN_A_ROW;
@@ -401,7 +408,6 @@ static void bear(struct ost_job *job)
     while ((n = born = take_unborn(f, births)) > 0) {
         int error = fork_all(f, births, &born);
 
-        sched_yield(); /* to the children: see above */
         for (size_t i = 0; i < born; i++)
             attend(f, &births[i]);
         if (error < 0)

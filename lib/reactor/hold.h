@@ -1,7 +1,8 @@
 /* Who has the loop, and for how long. Whoever is called from the loop, and may take his time,
  * is entered on the way in, and comes off on the way out:
  *
- *    a fiber that is resumed, an inline handler's turn, a callback, a slot of the server's class
+ *    a fiber that is resumed, an inline handler's turn, a callback, a slot of the server's class,
+ *    the fork(2)s of all children that are made together
  *
  * They nest, for one may let another go on; the time of the inner one is not the outer one's.
  * The clock is the coarse one: a few ns to read, right to a tick of the kernel (4 ms mostly).

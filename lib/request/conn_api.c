@@ -39,7 +39,7 @@ static ssize_t send_now(struct ost_conn *c, const void *data, size_t n)
     ost_conn_send(c);
     c->pushed += (uint32_t)(waiting - ost_output_length(c->out));
     if (c->drop)
-        return -EPIPE;
+        return c->request.io_error;
     if (c->out || (n < LARGE && !is_too_much(c, n)))
         return 0;
     sent = ost_request_send(&c->request, data, n, MSG_DONTWAIT);

@@ -28,7 +28,7 @@ static int begin(struct ost_conn **out, struct ost_owner *owner, const struct os
                  const struct ostler_conn_handler *handler)
 {
     struct ostler_request *r;
-    int fd, error = ost_socket_connect(&fd, peer);
+    int fd, error = ost_address_lacks_interface(peer) ? -ENODEV : ost_socket_connect(&fd, peer);
 
     if (error < 0 && error != -EINPROGRESS)
         return error;

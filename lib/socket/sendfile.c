@@ -36,12 +36,18 @@ static ssize_t send_now(struct ostler_socket *s, const struct send_file *f)
     return sent >= 0 && error < 0 ? error : sent;
 }
 
+/* An error may be the file's, and then the connection is still a good one. */
+static bool concerns_connection(ssize_t sent)
+{
+    return sent >= 0 || ost_request_reason((int)sent) != OSTLER_CLOSE_ERROR;
+}
+
 static ssize_t send_once(struct ostler_socket *s, const struct ost_call *call, int flags)
 {
     const struct send_file *f = OST_CONTAINER(call, const struct send_file, call);
     ssize_t sent = flags & MSG_DONTWAIT ? send_now(s, f) : send_part(s, f, MOST);
 
-    return s->request && sent >= 0 ? ost_request_sent(s->request, sent) : sent;
+    return s->request && concerns_connection(sent) ? ost_request_sent(s->request, sent) : sent;
 }
 
 /* 0, or what is wrong with the call. */

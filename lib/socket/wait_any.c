@@ -85,6 +85,14 @@ static const struct ost_stream *stream_among(const struct party *p)
     return NULL;
 }
 
+/* Has its stream received more than it has given, of that which is waited for? */
+static bool can_read_on(const struct ostler_wait *w)
+{
+    const struct ost_stream *s = w->stream && w->events & OSTLER_READ ? ost_stream_inside(w->stream) : NULL;
+
+    return s && s->in_used < s->in_count;
+}
+
 /* What of it is ready whatever the kernel says: bytes that a stream has received with others, the
  * end of its input, all of a datagram; and what is in a mailbox. */
 static unsigned ready_inside(const struct ostler_wait *w)
@@ -96,7 +104,7 @@ static unsigned ready_inside(const struct ostler_wait *w)
         return ost_mailbox_ready(w->mailbox);
     if (s && s->packet)
         return OST_READ | OST_WRITE;
-    return (s && s->in_used < s->in_count) || (r && (r->eof || ost_request_input_is_over(r))) ? OST_READ : 0;
+    return can_read_on(w) || (r && (r->eof || ost_request_input_is_over(r))) ? OST_READ : 0;
 }
 
 /* Look at what we know ourselves. */
@@ -265,15 +273,18 @@ static bool is_for_peer(const struct ostler_wait *w, const struct ost_stream *s)
     return w->events && (w->stream || (w->socket && w->socket->request == &s->request));
 }
 
-/* What is gathered for the peer may be what it waits for itself. */
+/* What is gathered for the peer may be what it waits for itself: unless it has said more already. */
 static int flush(const struct party *p)
 {
     struct ost_stream *s = ost_stream_current();
+    bool is_asked = false;
 
-    for (size_t i = 0; s && i < p->count; i++)
-        if (is_for_peer(&p->waits[i], s))
-            return ost_stream_flush(s);
-    return 0;
+    for (size_t i = 0; s && i < p->count; i++) {
+        if (can_read_on(&p->waits[i]))
+            return 0;
+        is_asked = is_asked || is_for_peer(&p->waits[i], s);
+    }
+    return is_asked ? ost_stream_flush(s) : 0;
 }
 
 int ostler_wait_any(struct ostler_wait *waits, size_t count, long timeout_ms)

@@ -129,6 +129,17 @@ class Examples(unittest.TestCase):
             self.assertEqual(talk(7011, b"quit\n"), b"bye\n")
             self.assertEqual(process.wait(10), 0)
 
+    def test_the_stoppable_server_ends_its_clients_input_and_leaves_with_success(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with Example("stoppable", 1) as process:
+                client = socket.create_connection(("127.0.0.1", 7008), timeout=10)
+                client.sendall(b"hello\n")
+                self.assertEqual(client.recv(100), b"hello\n")
+                process.send_signal(number)
+                self.assertEqual(client.recv(100), b"")
+                client.close()
+                self.assertEqual(process.wait(10), 0)
+
     def test_an_example_without_signal_handling_ends_on_sigint(self):
         with Example("straight", 1) as process:
             process.send_signal(signal.SIGINT)

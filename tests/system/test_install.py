@@ -112,6 +112,15 @@ class Configuration(Scratch):
         unit = (prefix / "lib/systemd/system/ostlerd.service").read_text()
         self.assertEqual(setting(unit, "ExecStart"), f"{prefix}/sbin/ostlerd -c {prefix}/etc/ostler/ostler.conf")
 
+    def test_unit_is_not_made_in_the_build_tree(self):
+        """Two that install to different places at the same time would meet there."""
+        def units():
+            return {path: path.stat().st_mtime_ns for path in BUILD.rglob("*.service")}
+
+        before = units()
+        install(self.folder / "another")
+        self.assertEqual(units(), before)
+
     def test_edited_file_is_kept(self):
         prefix = self.folder / "edited"
         install(prefix)

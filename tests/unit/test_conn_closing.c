@@ -187,6 +187,43 @@ START_TEST(a_reset_by_the_peer_is_told_as_one)
 }
 END_TEST
 
+static struct harness_event gone = HARNESS_EVENT;
+
+/* The header is gathered, and leaves with the body. */
+static ssize_t answer_who_has_gone(struct ostler_conn *c, const void *data, size_t n)
+{
+    note_data(c, data, n);
+    harness_wait(&gone, 1);
+    seen.result = ostler_conn_write(c, "x", 1);
+    if (seen.result == 0)
+        seen.result = ostler_conn_write(c, lot, LOT);
+    return seen.result < 0 ? seen.result : (ssize_t)n;
+}
+
+START_TEST(a_write_after_a_reset_says_so_and_is_a_line_for_debugging)
+{
+    static const struct ostler_conn_handler handler = { .on_open = note_open, .on_data = answer_who_has_gone,
+                                                        .on_close = note_close };
+    struct harness_server h;
+    int client;
+
+    if (harness_is_unix())
+        return; /* it is about TCP */
+    lot = new_pattern(LOT);
+    start(&h, &handler);
+    client = client_of(&h);
+    ck_assert(harness_say(client, "x") && harness_wait(&seen.data, 1));
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger));
+    close(client);
+    harness_raise(&gone);
+    check_closed(OSTLER_CLOSE_RESET, -ECONNRESET);
+    ck_assert_int_eq(seen.result, -ECONNRESET);
+    ck_assert(harness_log_has(&h.log, "debug tested: ") && !harness_log_has(&h.log, "error tested: "));
+    ck_assert_int_eq(harness_stop(&h), 0);
+    free(lot);
+}
+END_TEST
+
 /* One way to end a connection, in one callback. */
 static int (*ending)(struct ostler_conn *c);
 
@@ -544,6 +581,7 @@ int main(void)
     tcase_add_test(tc, abort_resets_and_drops_what_is_queued);
     tcase_add_test(tc, abort_after_close_does_not_wait_for_the_output);
     tcase_add_test(tc, a_reset_by_the_peer_is_told_as_one);
+    tcase_add_test(tc, a_write_after_a_reset_says_so_and_is_a_line_for_debugging);
     tcase_add_loop_test(tc, close_works_in_every_callback, 0, ENDERS);
     tcase_add_loop_test(tc, abort_works_in_every_callback, 0, ENDERS);
     tcase_add_loop_test(tc, an_error_from_any_callback_goes_to_handle_error, 0, ENDERS);

@@ -304,6 +304,9 @@ START_TEST(when_connect_itself_fails_nothing_is_called)
         ck_assert(harness_call(ostler_server_reactor(h.server), dial, &d));
         ck_assert_int_eq(d.result, -EINVAL);
     }
+    snprintf(d.address, sizeof(d.address), "tcp:[fe80::1%%nowhere]:7");
+    ck_assert(harness_call(ostler_server_reactor(h.server), dial, &d));
+    ck_assert_int_eq(d.result, -ENODEV);
     ck_assert_ptr_null(d.conn);
     ck_assert_int_eq(ostler_conn_connect(&d.conn, h.server, "tcp:127.0.0.1:1", &caller), -EPERM);
     ck_assert_int_eq(harness_stop(&h), 0);

@@ -303,7 +303,7 @@ START_TEST(a_service_without_a_face_is_refused)
 {
     static const struct ostler_service table[] = { { .name = "nothing" }, { 0 } };
 
-    check_table(table, "neither");
+    check_table(table, "handler nothing in the program's table of services has neither");
 }
 END_TEST
 
@@ -324,8 +324,8 @@ START_TEST(a_name_that_stands_twice_is_refused)
         { 0 },
     };
 
-    check_table(table, "twice");
-    check_table(with_settings, "twice");
+    check_table(table, "handler one in the program's table of services stands twice");
+    check_table(with_settings, "setting times of handler one in the program's table of services stands twice");
 }
 END_TEST
 
@@ -337,7 +337,7 @@ START_TEST(a_setting_that_lies_outside_of_user_size_is_refused)
         { 0 },
     };
 
-    check_table(table, "outside of user_size");
+    check_table(table, " of handler one in the program's table of services lies outside of user_size");
 }
 END_TEST
 
@@ -352,7 +352,7 @@ START_TEST(a_setting_with_the_name_of_one_that_all_services_have_is_refused)
         { 0 },
     };
 
-    check_table(table, "every service has");
+    check_table(table, "setting timeout of handler one in the program's table of services has a name that every");
 }
 END_TEST
 

@@ -441,6 +441,26 @@ START_TEST(a_slot_of_the_class_is_named)
 }
 END_TEST
 
+/* As a large process would: nobody but who forks it is to be named for that. */
+START_TEST(forking_is_named)
+{
+    struct harness_server h;
+    int client;
+
+    ck_assert_int_eq(pthread_atfork(hold, NULL, NULL), 0);
+    start_waiter(&h, &ostler_forking, 0);
+    client = harness_connect(h.server);
+    ck_assert(harness_log_wait(&h.log, "warning staller: forking " HELD));
+    ck_assert(harness_say(client, "end\n"));
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ck_assert_int_eq(ostler_server_shutdown(h.server), 0);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_int_eq(harness_log_count(&h.log, HELD), 1);
+    harness_free(&h);
+}
+END_TEST
+
 static void hold_once(void *arg)
 {
     hold();
@@ -486,6 +506,7 @@ int main(void)
     tcase_add_test(tc, a_flood_is_cut);
     tcase_add_test(tc, a_datagrams_callback_is_named);
     tcase_add_loop_test(tc, a_slot_of_the_class_is_named, 0, sizeof(slots) / sizeof(slots[0]));
+    tcase_add_test(tc, forking_is_named);
     tcase_add_loop_test(tc, a_timer_and_a_posted_function_are_named, 0, 2);
     return harness_main(suite);
 }

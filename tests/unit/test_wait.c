@@ -79,6 +79,43 @@ START_TEST(a_stream_is_ready_when_a_read_would_not_wait)
 }
 END_TEST
 
+/* Two lines that came together are answered together; but who waits for room says what he has. */
+static int answer_two_lines(struct actor *self)
+{
+    struct ostler_wait wait = { .stream = self->stream, .events = OSTLER_READ };
+    char line[16];
+
+    ostler_stream_set_output_buffer(self->stream, 64);
+    if (ostler_stream_read_line(self->stream, line, sizeof(line)) != 4)
+        return -EBADMSG;
+    ostler_stream_printf(self->stream, "%s", line);
+    if (ostler_wait_any(&wait, 1, OSTLER_NEVER) != 1 || !harness_is_silent(self->client))
+        return -EBADMSG;
+    wait.events = OSTLER_WRITE;
+    if (ostler_wait_any(&wait, 1, OSTLER_NEVER) != 1 || harness_is_silent(self->client))
+        return -EBADMSG;
+    harness_raise(&self->noted);
+    if (ostler_stream_read_line(self->stream, line, sizeof(line)) != 4)
+        return -EBADMSG;
+    ostler_stream_printf(self->stream, "%s", line);
+    wait.events = OSTLER_READ;
+    return check(ostler_wait_any(&wait, 1, OSTLER_NEVER) == 1);
+}
+
+static void hear_two_lines(struct actor *a)
+{
+    ck_assert(harness_say(a->client, "one\ntwo\n"));
+    ck_assert(harness_wait(&a->noted, 1)); /* until then it is the handler that listens here */
+    ck_assert(harness_expect(a->client, "one\ntwo\n"));
+    shutdown(a->client, SHUT_WR);
+}
+
+START_TEST(what_is_gathered_stays_while_there_is_more_to_read)
+{
+    ck_assert_int_eq(perform(_i, NULL, answer_two_lines, NULL, hear_two_lines), 0);
+}
+END_TEST
+
 static int ask_and_wait_at_its_socket(struct actor *self)
 {
     struct ostler_wait wait = { .events = OSTLER_READ };
@@ -159,7 +196,7 @@ START_TEST(a_graceful_stop_ends_the_input)
 }
 END_TEST
 
-/* ---- A peer that falls silent, however that is seen, is no error of the server's ---- */
+/* ---- A peer that falls silent or goes, however that is seen, is no error of the server's ---- */
 
 static int read_lines(struct actor *self)
 {
@@ -216,7 +253,13 @@ static int (*const silences[])(struct actor *self) = {
     read_lines, wait_for_its_peer, wait_past_its_deadline, sleep_past_its_deadline, receive_by_its_socket,
 };
 
-START_TEST(a_silent_peer_is_a_line_for_debugging)
+static void greet(struct actor *a)
+{
+    ck_assert(harness_say(a->client, "hello\n"));
+}
+
+/* Under each mix-in play fails with error, and that is told once, at level debug. */
+static void expect_for_debugging(int (*play)(struct actor *self), void (*meanwhile)(struct actor *a), int error)
 {
     static const int ways[] = { INLINE, FIBERS, THREADING, FORKING };
 
@@ -225,16 +268,70 @@ START_TEST(a_silent_peer_is_a_line_for_debugging)
         struct actor *a;
 
         stage_open(&stage, ways[i], &(struct ostler_server_options){ .name = "tested" });
-        a = actor_start(&stage, silences[_i], NULL);
+        a = actor_start(&stage, play, NULL);
         ck_assert_ptr_nonnull(a);
-        ck_assert(harness_say(a->client, "hello\n"));
-        ck_assert_int_eq(actor_join(a), -ETIMEDOUT);
+        if (meanwhile)
+            meanwhile(a);
+        ck_assert_int_eq(actor_join(a), error);
         ck_assert(harness_log_wait(&stage.h.log, "request failed"));
         ck_assert_int_eq(harness_log_count(&stage.h.log, "request failed"), 1);
         if (!harness_log_has(&stage.h.log, "debug tested: ") || harness_log_has(&stage.h.log, "error tested: "))
             ck_abort_msg("way %d: %s", ways[i], stage.h.log.text);
         ck_assert_int_eq(stage_close(&stage), 0);
     }
+}
+
+START_TEST(a_silent_peer_is_a_line_for_debugging)
+{
+    expect_for_debugging(silences[_i], greet, -ETIMEDOUT);
+}
+END_TEST
+
+/* The peer resets the connection, whoever else has its descriptor. */
+static void reset_by_peer(const struct actor *self)
+{
+    const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+
+    connect(self->client, &nobody, sizeof(nobody));
+}
+
+static int write_to_its_stream(struct actor *self)
+{
+    reset_by_peer(self);
+    return ostler_stream_write(self->stream, "x", 1);
+}
+
+static int send_by_its_socket(struct actor *self)
+{
+    struct ostler_socket *s;
+    int error = ostler_stream_socket(&s, self->stream);
+
+    reset_by_peer(self);
+    return error < 0 ? error : ostler_socket_sendall(s, "x", 1, 0);
+}
+
+static int send_file_by_its_socket(struct actor *self)
+{
+    int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    struct ostler_socket *s;
+    off_t sent = ostler_stream_socket(&s, self->stream);
+
+    reset_by_peer(self);
+    if (sent == 0)
+        sent = ostler_socket_sendfile(s, file, 0, 0);
+    close(file);
+    return (int)sent;
+}
+
+enum { PARTINGS = 3 };
+
+static int (*const partings[PARTINGS])(struct actor *self) = {
+    write_to_its_stream, send_by_its_socket, send_file_by_its_socket,
+};
+
+START_TEST(a_peer_that_has_gone_is_a_line_for_debugging)
+{
+    expect_for_debugging(partings[_i], NULL, -ECONNRESET);
 }
 END_TEST
 
@@ -296,6 +393,44 @@ START_TEST(who_parks_holds_no_descriptor_but_its_own)
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
     ostler_mailbox_free(m);
+}
+END_TEST
+
+/* ---- A file that cannot be read ---- */
+
+enum { APOLOGY = 500000 }; /* more than the client's kernel takes, as long as it does not read */
+
+static int apologise(struct actor *self)
+{
+    static const char sorry[APOLOGY] = "sorry";
+    struct ostler_wait wait = { .stream = self->stream, .events = OSTLER_READ };
+    char path[] = "/tmp/ostler-test-XXXXXX";
+    struct ostler_socket *s;
+    int made = mkstemp(path), file = open(path, O_WRONLY | O_CLOEXEC);
+    off_t sent = ostler_stream_socket(&s, self->stream);
+
+    unlink(path);
+    close(made);
+    if (sent == 0 && ostler_wait_any(&wait, 1, OSTLER_NEVER) == 1) /* for what is never read */
+        sent = ostler_socket_sendfile(s, file, 0, 1);
+    close(file);
+    return sent == -EBADF ? ostler_stream_write(self->stream, sorry, sizeof(sorry)) : -EBADMSG;
+}
+
+static void hear_all(struct actor *a)
+{
+    static char text[APOLOGY];
+
+    greet(a);
+    ck_assert(harness_wait(&a->ended, 1));
+    await_none_active(a->stage->h.server);
+    ck_assert_int_eq(harness_receive(a->client, text, sizeof(text)), APOLOGY);
+    ck_assert(harness_expect_end(a->client));
+}
+
+START_TEST(an_error_of_the_file_leaves_the_connection_a_good_one)
+{
+    ck_assert_int_eq(perform(_i, NULL, apologise, NULL, hear_all), 0);
 }
 END_TEST
 
@@ -742,12 +877,15 @@ int main(void)
     for (int way = INLINE; way < WAYS; way++) {
         if (way != THREAD) {
             tcase_add_loop_test(stream, a_stream_is_ready_when_a_read_would_not_wait, way, way + 1);
+            tcase_add_loop_test(stream, what_is_gathered_stays_while_there_is_more_to_read, way, way + 1);
             tcase_add_loop_test(stream, what_is_gathered_leaves_before_a_wait_at_the_streams_socket, way, way + 1);
+            tcase_add_loop_test(stream, an_error_of_the_file_leaves_the_connection_a_good_one, way, way + 1);
             tcase_add_loop_test(stream, time_out_and_deadline_of_the_stream_count, way, way + 1);
             tcase_add_loop_test(stream, a_graceful_stop_ends_the_input, way, way + 1);
         }
     }
     tcase_add_loop_test(stream, a_silent_peer_is_a_line_for_debugging, 0, sizeof(silences) / sizeof(silences[0]));
+    tcase_add_loop_test(stream, a_peer_that_has_gone_is_a_line_for_debugging, 0, PARTINGS);
     tcase_add_loop_test(stream, who_parks_holds_no_descriptor_but_its_own, 0, 3);
     tcase_add_test(stream, who_stops_others_goes_on_as_itself);
     tcase_add_loop_test(things, any_of_many_descriptors_ends_the_wait, INLINE, WAYS);
