@@ -6,27 +6,31 @@
  *   - a source port below 1024: that is where such services listen on other machines;
  *   - a source port on which this daemon itself listens for UDP. The port alone decides,
  *     since a service on a wildcard has as many addresses as its machine. What is lost
- *     is a client elsewhere that happens to have such a port.
+ *     is a client elsewhere that happens to have such a port;
+ *   - the name of a Unix datagram socket of this daemon. Of a sender the kernel tells the name that
+ *     he has bound, and not where that leads by now: who has put a symbolic link to a service there
+ *     lets it answer the service, once. The service's own name is what ends that.
  *
- * Connections are not concerned, since nobody can forge one without seeing the answer;
- * nor are Unix datagrams, whose senders the kernel vouches for.
+ * Connections are not concerned, since nobody can forge one without seeing the answer.
  *
  * It descends from no class, and so is for all kinds of addresses. */
 #include "handlers.h"
 
 enum { FIRST_CLIENT_PORT = 1024 };
 
-static bool may_be_service(int port)
+static bool may_be_service(const struct ostler_address *peer)
 {
+    int port = ostler_address_port(peer);
+
+    if (port < 0)
+        return ostler_daemon_owns_unix_name(peer);
     return port < FIRST_CLIENT_PORT || ostler_daemon_owns_udp_port(port);
 }
 
 static bool verify_request(struct ostler_server *server, const struct ostler_request *request)
 {
-    int port = ostler_address_port(ostler_request_peer(request));
-
     (void)server;
-    return !ostler_request_is_datagram(request) || port < 0 || !may_be_service(port);
+    return !ostler_request_is_datagram(request) || !may_be_service(ostler_request_peer(request));
 }
 
 const struct ostler_server_class guarded_server = { .name = "guarded", .verify_request = verify_request };

@@ -13,8 +13,9 @@
  *                           kinds; to listen on, nothing else
  *
  *  Port 0 asks the kernel for a free port. An IPv4 peer on a dual-stack socket is
- *  written as IPv4, a Unix peer that bound no name as "unix:(unnamed)". A zone whose interface
- *  the machine does not have is an address too: whoever binds or connects it gets -ENODEV. */
+ *  written as IPv4, a Unix peer that bound no name as "unix:(unnamed)". A zone by the name of an
+ *  interface that the machine does not have is an address too: whoever binds or connects it gets
+ *  -ENODEV. Of one by number the kernel decides, which heeds it on a link's own addresses only. */
 #ifndef OSTLER_ADDRESS_H
 #define OSTLER_ADDRESS_H
 

@@ -64,18 +64,20 @@ struct ostler_service {
 
 /** Run a daemon that offers services (a table ended by { 0 }): read the command
  *  line (-c FILE, -t, -l, -V, -h, --ready-fd=N), start everything in the file, log to
- *  standard error, and stop gracefully on SIGTERM or SIGINT, at once on a second one.
+ *  standard error, and stop gracefully on SIGTERM, SIGINT or SIGHUP (unless that is ignored, as by
+ *  nohup(1)), at once on a second one.
  *  A program that offers one service takes addresses in place of -c FILE, and runs the
  *  service on them with the defaults.
  *  Services of the mix-in "forking" run in a process of their own, a worker, in which there
  *  are no threads, and with workers = N in the file all others run in N: the program is executed
  *  anew for each (/proc/self/exe, with arguments that this function understands, so hand on yours as
  *  they are), and again whenever one dies. What it does before this call each of them does, too.
- *  SIGTERM, SIGINT, SIGUSR1, SIGRTMIN + 1 and SIGRTMIN + 2 are the daemon's. The first two are caught on
+ *  SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGRTMIN + 1 to + 3 are the daemon's. The first three are caught on
  *  the main thread, where inline, fibers' and evented handlers run: a call of theirs that waits and
  *  is not restarted (signal(7): sleep(3), poll(2)) ends early then. In children of the mix-in "forking"
- *  all five are blocked, and stay so in a program that a handler executes, which SIGTERM then does not
- *  end, unless the handler unblocks them before (sigprocmask(2)).
+ *  all seven are blocked, and stay so in a program that a handler executes, which SIGTERM then does not
+ *  end, unless the handler unblocks them before (sigprocmask(2)). SIGPIPE and SIGXFSZ are ignored,
+ *  there, too, and in workers SIGTTOU.
  *  Return the exit status: 0; 1 when something failed; 2 when the command line or
  *  the file is wrong. It may end the process by itself with status 1: when handlers do
  *  not end although they were cut off. Thread: the main one, once. */
@@ -85,6 +87,12 @@ OSTLER_API int ostler_daemon_main(int argc, char **argv, const struct ostler_ser
  *  service that answers every datagram must not answer those, or one forged packet makes two
  *  services talk to each other for ever (CVE-1999-0103). Thread: any, in a handler. */
 OSTLER_API bool ostler_daemon_owns_udp_port(int port);
+
+/** Is address the name of a Unix datagram socket of a service of this daemon, in whichever process?
+ *  What comes from there is an answer that a symbolic link in place of a client's name has led to a
+ *  service (see ostler_datagram_reply()); who answers that may do so for ever, too. Thread: any, in a
+ *  handler. */
+OSTLER_API bool ostler_daemon_owns_unix_name(const struct ostler_address *address);
 
 OSTLER_END
 

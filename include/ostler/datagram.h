@@ -38,7 +38,13 @@ OSTLER_API bool ostler_datagram_was_cut(const struct ostler_datagram *datagram);
  *  -EDESTADDRREQ: a Unix peer that bound no name, which nothing can be sent to; -ENOMEM.
  *
  *  On a Unix socket what peers do not read stays charged to this one (about 200 KiB in all,
- *  SO_SNDBUF in socket(7)): a few that read nothing can keep others from getting replies. */
+ *  SO_SNDBUF in socket(7)): a few that read nothing can keep others from getting replies.
+ *
+ *  The kernel tells a Unix peer by the path that it has bound, and the reply goes to wherever that
+ *  leads by then: who moves his socket away and puts a symbolic link there has the reply sent to any
+ *  socket that this process may write to, in its name. Where that matters, let only those write to the
+ *  server's socket who are trusted (socket_mode, or a directory that others cannot enter), or answer
+ *  only peers with a name in the abstract namespace, or in a directory that others cannot write to. */
 OSTLER_API int ostler_datagram_reply(struct ostler_datagram *datagram, const void *data, size_t n);
 
 OSTLER_API struct ostler_server *ostler_datagram_server(const struct ostler_datagram *datagram);

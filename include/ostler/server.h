@@ -69,7 +69,8 @@ struct ostler_server_class {
     void (*handle_timeout)(struct ostler_server *server);
     /** After each round of the loop, and at least every actions_interval_ms if set. */
     void (*service_actions)(struct ostler_server *server);
-    /** The listening sockets close: when stopping, at the latest when freed. */
+    /** The listening sockets close: when stopping, at the latest when freed; one of datagrams
+     *  when the last of them was answered. */
     void (*close)(struct ostler_server *server);
 };
 
@@ -144,7 +145,9 @@ struct ostler_server_options {
  *  is alive, and whatever else stands there (a file, a symbolic link), is left as it is:
  *  -EADDRINUSE, -EEXIST. Of two servers that race for a name one gets it.
  *  The process that made the file removes it at the end, if it is still the one it made.
- *  The socket of an fd:N becomes the server's on success; its file does not. */
+ *  The socket of an fd:N becomes the server's on success; its file does not. What would queue errors or
+ *  times on a UDP socket, or join or cut datagrams, is turned off (IP_RECVERR, SO_TIMESTAMPING, UDP_GRO,
+ *  UDP_SEGMENT, UDP_CORK). */
 OSTLER_API int ostler_server_new(struct ostler_server **out, const struct ostler_server_options *options,
                                  struct ostler_reactor *reactor);
 
@@ -166,7 +169,9 @@ OSTLER_API int ostler_server_close(struct ostler_server *server, long timeout_ms
  *  and this waits until it has ended. With no_block_on_close or daemon_threads handlers that
  *  run are neither cut off nor waited for: a thread of the library's keeps the server
  *  and its reactor until the last of them has ended; what still waits for a place then is
- *  given to no child any more. Nothing tells when: what the options pointed to (.user, .log,
+ *  given to no child any more. The socket of datagrams, by which handlers answer, is theirs until
+ *  then: no other server gets its address, and one with reuse_port goes on getting its share of the
+ *  datagrams, which nobody receives. Nothing tells when: what the options pointed to (.user, .log,
  *  tables) must stay as long as the process, with whose end they end. Not from a handler or
  *  callback of this server, nor from anything else on the reactor while an inline handler of this
  *  server waits (stop it first). NULL is fine. */
@@ -178,7 +183,8 @@ OSTLER_API int ostler_server_start(struct ostler_server *server);
 
 /** Stop gracefully, without waiting for it: the listeners close and every
  *  connection's input ends with what has arrived, so that handlers answer that and
- *  leave; datagrams that have been received are answered. A connection whose handler has left
+ *  leave; datagrams that have arrived are taken in, in the next turns of the loop, and
+ *  answered: 8,192 a socket, of a flood that does not end. A connection whose handler has left
  *  is closed once its peer has closed it, too, or a quarter of a second later if the peer has
  *  acknowledged everything: to close it sooner would be a reset if the peer still sends, which
  *  takes unread answers from it. Connections from ostler_conn_connect() go on until all
@@ -195,9 +201,10 @@ OSTLER_API int ostler_server_abort(struct ostler_server *server);
  *  ostler_reactor_run(). After a shutdown that came first: 0, at once. */
 OSTLER_API int ostler_server_serve_forever(struct ostler_server *server);
 
-/** Accept and process one request (finish it, unless it runs in a thread), or call
- *  handle_timeout after request_timeout_ms. 1: one was processed; 0: timed out;
- *  -ESHUTDOWN: the server stops, or has stopped; -errno. A request that verify_request refuses counts as processed. */
+/** Accept and process one request (finish it, unless it runs in a thread), as soon as there is a
+ *  place for it, or call handle_timeout after request_timeout_ms. 1: one was processed; 0: timed out;
+ *  -ESHUTDOWN: the server stops, or has stopped; -errno. A request that verify_request refuses
+ *  counts as processed. */
 OSTLER_API int ostler_server_handle_request(struct ostler_server *server);
 
 /** Change request_timeout_ms: ms, 0: only look whether one is there, OSTLER_NEVER: no limit.
@@ -264,14 +271,15 @@ OSTLER_API int ostler_server_requests(struct ostler_server *server,
 
 /** Write a line for each live request of every server on the reactor to its log, at level
  *  info, soon: service, peer, age, bytes in and out, where it waits and since when; before them
- *  a line for each server, with their number. Many are written a part at a time, between which
- *  the loop goes on: what has ended or has come meanwhile is not among them, and a server whose list
- *  is still being written begins no other one. 0, -EINVAL, -ENOMEM, -EPERM. Thread: any. */
+ *  a line for each server, with their number. Many are written a part at a time, one server's after
+ *  the other's, between which the loop goes on: what has ended or has come meanwhile is not among
+ *  them, and while a list is still being written no other one is begun. 0, -EINVAL, -ENOMEM, -EPERM. Thread: any. */
 OSTLER_API int ostler_reactor_log_requests(struct ostler_reactor *reactor);
 
 /** How many datagrams were dropped: by the kernel, since they came faster than they were
- *  taken (SO_MEMINFO in socket(7)); replies that the kernel refused; and what still waited
- *  for a place when a stop's time had run out. */
+ *  taken (SO_MEMINFO in socket(7)); replies that the kernel refused; and what had been
+ *  received, and not begun, when a stop's time had run out or the server was aborted. What the
+ *  kernel still had then is in no count. */
 OSTLER_API unsigned long long ostler_server_dropped(const struct ostler_server *server);
 
 OSTLER_END

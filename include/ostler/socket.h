@@ -107,7 +107,9 @@ OSTLER_API int ostler_socket_connect_ex(struct ostler_socket *s, const struct os
  *  datagram, or n is 0, which takes nothing). flags as in recv(2). MSG_DONTWAIT is a time-out of 0
  *  for the call, and so are MSG_OOB and MSG_ERRQUEUE. MSG_WAITALL, without MSG_PEEK: all n bytes of a
  *  stream, or those that came before its end, the time-out or an error. With MSG_TRUNC the
- *  count may be more than n, as in recv(2). -EINVAL: n is more than a ssize_t holds. */
+ *  count may be more than n, as in recv(2). While errors are queued (IP_RECVERR, ip(7)) that nobody
+ *  takes with MSG_ERRQUEUE, it is tried again as in ostler_socket_connect(). -EINVAL: n is more than a
+ *  ssize_t holds. */
 OSTLER_API ssize_t ostler_socket_recv(struct ostler_socket *s, void *buffer, size_t n, int flags);
 
 /** s.recvfrom(n, flags): and the sender's address, unless from is NULL. Of a datagram, n of 0

@@ -48,7 +48,10 @@ struct ostler_socket;
  *  On a datagram server this is Python's DatagramRequestHandler: the stream is the
  *  datagram, then it ends; what was written leaves as one datagram after finish, an empty
  *  one if nothing was. A write that makes it longer than a datagram can be
- *  (ostler_datagram_reply()) fails with -EMSGSIZE. handle() runs once: OSTLER_PARK is like 0. */
+ *  (ostler_datagram_reply()) fails with -EMSGSIZE. handle() runs once: OSTLER_PARK is like 0.
+ *  The deadline counts from its arrival here, the wait for a place included. Past it the handler is
+ *  not begun, and no reply leaves: handle_error gets -ETIMEDOUT, as it gets -EDESTADDRREQ for a Unix
+ *  peer that bound no name, which nothing can be sent to. */
 struct ostler_stream_handler {
     size_t size; /* OSTLER_SIZE(struct mine, base); 0: no state of its own */
     int (*setup)(struct ostler_stream *stream);
@@ -99,7 +102,8 @@ OSTLER_API int ostler_stream_vprintf(struct ostler_stream *stream, const char *f
 OSTLER_API int ostler_stream_flush(struct ostler_stream *stream);
 
 /** Gather up to size bytes of output before they are sent; 0 (the default) sends
- *  each write at once. Flushes what was gathered before. -EINVAL: over 1 GiB. */
+ *  each write at once. Flushes what was gathered before. A datagram's reply leaves in one piece
+ *  at the end whatever it is. -EINVAL: over 1 GiB. */
 OSTLER_API int ostler_stream_set_output_buffer(struct ostler_stream *stream, size_t size);
 
 /** Half-close: flush, then tell the peer that no more will come (SHUT_WR,

@@ -1,7 +1,8 @@
 /* The log: formats a line, cleans it, hands it to the sink. The sink for standard
  * error never blocks, since the reactor's thread logs too: a line is at most
  * PIPE_BUF bytes, so poll(2) saying "writable" means that a pipe takes it whole
- * (pipe(7)).
+ * (pipe(7)). A terminal may take a part, and wait for the rest, see log.h; lib/daemon/journal.c
+ * is a sink that does not.
  *
  * A handler of a signal may write, too, in the middle of a line of the thread that it interrupts. So
  * there are no locks, nor calls that have some: gmtime_r(3) has, vsnprintf(3) for words and
@@ -77,19 +78,36 @@ static void print_time(char *text, size_t size)
              second / 60 % 60, second % 60, now.tv_nsec / 1000000);
 }
 
-static void write_stderr(int level, const char *line)
+/* 0; or -errno: writing would block, or raise SIGPIPE. */
+static int check_room(int fd)
+{
+    struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+
+    if (poll(&pfd, 1, 0) < 1)
+        return -EAGAIN;
+    return pfd.revents == POLLOUT ? 0 : -EPIPE;
+}
+
+static int write_whole(int fd, const char *text, size_t size)
+{
+    ssize_t n = write(fd, text, size);
+
+    if (n < 0)
+        return -errno;
+    return (size_t)n < size ? -EAGAIN : 0;
+}
+
+int ostler_log_print(int fd, int level, const char *line)
 {
     const char *name = ostler_log_level_name(level);
     char text[LINE_SIZE + 96], stamp[64];
-    struct pollfd pfd = { .fd = STDERR_FILENO, .events = POLLOUT };
-    int n;
+    int error = line ? check_room(fd) : -EINVAL;
 
+    if (error < 0)
+        return error;
     print_time(stamp, sizeof(stamp));
-    n = snprintf(text, sizeof(text), "%s %s %s\n", stamp, name ? name : "log", line);
-    if (n < 0 || poll(&pfd, 1, 0) < 1 || pfd.revents != POLLOUT)
-        return; /* it would block, or raise SIGPIPE */
-    if (write(STDERR_FILENO, text, (size_t)n) < 0)
-        return; /* there is nobody left to tell */
+    snprintf(text, sizeof(text), "%s %s %.*s\n", stamp, name ? name : "log", LINE_SIZE - 1, line);
+    return write_whole(fd, text, strlen(text));
 }
 
 static void clean(char *line)
@@ -116,6 +134,6 @@ void ostler_log_write(const struct ostler_log *log, int level, const char *forma
     if (log && log->write)
         log->write(log->user, level, line);
     else
-        write_stderr(level, line);
+        ostler_log_print(STDERR_FILENO, level, line); /* or there is nobody left to tell */
     errno = saved;
 }

@@ -11,10 +11,7 @@
  * Of services that workers run the daemon's process has the sockets, bound and never served:
  * with workers = N those are all, else the forking ones, since its threads would make
  * forks in it unsafe. A worker, which is this code in a process of
- * its own, serves them; when it dies, nothing of theirs is closed.
- *
- * The log is static: a thread that outlives its server, and is given up on, may still
- * write to it while the process ends. */
+ * its own, serves them; when it dies, nothing of theirs is closed. */
 #include "daemon/daemon.h"
 
 #include <errno.h>
@@ -29,6 +26,7 @@
 #include <ostler/sys/balance.h>
 
 #include "daemon/crew.h"
+#include "daemon/journal.h"
 #include "daemon/listen.h"
 #include "daemon/ports.h"
 #include "daemon/process.h"
@@ -37,11 +35,10 @@
 #include "daemon/stopper.h"
 #include "daemon/worker.h"
 
-static struct ostler_log daemon_log;
-
 struct daemon {
     const struct ost_conf *conf;
     const struct ost_flags *flags;
+    const struct ostler_log *log;
     struct ostler_reactor *reactor;
     struct ostler_server **servers; /* one a service, in the file's order */
     size_t count;                   /* of those that are there */
@@ -75,10 +72,8 @@ static int bind_all(struct daemon *d)
         return -ENOMEM;
     for (size_t i = 0; i < d->conf->count && error == 0; i++) {
         error = bind_service(d, i);
-        if (error == 0) {
-            ost_ports_add_server(d->servers[i]);
-            d->count++;
-        }
+        if (error == 0)
+            error = ost_ports_add_server(d->servers[d->count++]);
     }
     return error;
 }
@@ -110,13 +105,14 @@ static void free_all(struct daemon *d)
     free(d->servers);
 }
 
-/* Nobody listening is no reason not to serve. A worker's addresses are its daemon's to tell. */
+/* A reader who is gone is no reason not to serve; one who has not read yet is waited for. A worker's addresses are
+ * its daemon's to tell. */
 static void announce(const struct daemon *d)
 {
     int error = ost_ready_announce(d->flags->ready_fd, d->servers, d->conf->parent ? 0 : d->count);
 
     if (error < 0)
-        ostler_log_write(&daemon_log, OSTLER_LOG_WARNING, "cannot write to the descriptor of --ready-fd: %s",
+        ostler_log_write(d->log, OSTLER_LOG_WARNING, "cannot write to the descriptor of --ready-fd: %s",
                          ostler_strerror(error));
 }
 
@@ -144,7 +140,7 @@ static void on_list(void *user)
 
     ost_crew_list(&d->crew);
     if (ostler_reactor_log_requests(d->reactor) < 0)
-        ostler_log_write(&daemon_log, OSTLER_LOG_WARNING, "there is no memory to list the requests");
+        ostler_log_write(d->log, OSTLER_LOG_WARNING, "there is no memory to list the requests");
 }
 
 /* The daemon's own have ended. */
@@ -162,7 +158,7 @@ static void on_give_up(void *user)
     ost_crew_kill(&d->crew);
     if (atomic_load(&d->loop_left))
         return; /* it was a worker alone, and the main thread sees that it is gone */
-    ostler_log_write(&daemon_log, OSTLER_LOG_ERROR, "a handler holds the loop: ending the process");
+    ostler_log_write(d->log, OSTLER_LOG_ERROR, "a handler holds the loop: ending the process");
     _exit(1);
 }
 
@@ -195,7 +191,7 @@ static int serve_with_crew(struct daemon *d)
     int error = serve(d), ended = end_crew(d);
 
     if (error == -ETIMEDOUT) { /* threads still use what we would free; the log has their names */
-        ostler_log_write(&daemon_log, OSTLER_LOG_ERROR, "handlers do not end: ending the process");
+        ostler_log_write(d->log, OSTLER_LOG_ERROR, "handlers do not end: ending the process");
         _exit(1);
     }
     return error < 0 ? error : ended;
@@ -216,10 +212,10 @@ static int serve_with_stopper(struct daemon *d)
 
     d->stopper = (struct ost_stopper){
         .who = d->conf->parent && !d->conf->number ? "worker: " : "",
-        .log = &daemon_log,
+        .log = d->log,
         .reactor = d->reactor,
         .stop_timeout_ms = d->conf->stop_timeout_ms,
-        .hurry = d->conf->parent ? OST_WORKER_HURRY : 0,
+        .told = d->conf->parent != 0,
         .guarded = !only_forks(d),
         .stop = on_stop,
         .abort = on_abort,
@@ -262,37 +258,21 @@ static int serve_bound(struct daemon *d)
 /* A loop that serves nothing has nothing to hurry for. */
 static int make_reactor(struct daemon *d)
 {
-    int error = ostler_reactor_new(&d->reactor, &daemon_log);
+    int error = ostler_reactor_new(&d->reactor, d->log);
 
     if (error == 0 && ost_conf_has_own(d->conf))
         error = ostler_reactor_set_busy_poll(d->reactor, d->conf->busy_poll_us);
     return error;
 }
 
-/* Lines of several workers are told apart. */
-static void write_numbered(void *user, int level, const char *line)
-{
-    static const struct ostler_log plain = { .level = OSTLER_LOG_DEBUG };
-    const struct ost_conf *conf = user;
-
-    ostler_log_write(&plain, level, "worker %d: %s", conf->number, line);
-}
-
-static void open_log(const struct ost_conf *conf)
-{
-    daemon_log.level = conf->log_level;
-    daemon_log.write = conf->number > 0 ? write_numbered : NULL;
-    daemon_log.user = (void *)conf;
-}
-
 int ost_daemon_run(const struct ost_conf *conf, const struct ost_flags *flags)
 {
-    struct daemon d = { .conf = conf, .flags = flags };
+    struct daemon d = { .conf = conf, .flags = flags, .log = ost_journal_open(conf) };
     int error;
 
-    open_log(conf);
-    ost_process_prepare(conf, flags->program, &daemon_log);
-    error = ost_listen_check_open(conf, &daemon_log); /* later a wrong number may be a socket of our own */
+    ost_process_prepare(conf, flags->program, d.log);
+    error = ost_listen_check_open(conf, d.log); /* later a wrong number may be a descriptor of our own */
+    ost_journal_unblock();
     if (error == 0)
         error = make_reactor(&d);
     if (error == 0)
@@ -300,7 +280,7 @@ int ost_daemon_run(const struct ost_conf *conf, const struct ost_flags *flags)
     if (error == 0)
         error = serve_bound(&d);
     if (error < 0 && error != -ECHILD) /* of a worker's end all is said */
-        ostler_log_write(&daemon_log, OSTLER_LOG_ERROR, "%s ends: %s", flags->program, ostler_strerror(error));
+        ostler_log_write(d.log, OSTLER_LOG_ERROR, "%s ends: %s", flags->program, ostler_strerror(error));
     free_all(&d);
     ost_crew_fini(&d.crew);
     ostler_balance_free(d.balance);

@@ -8,6 +8,10 @@
  * wait for whoever dies of the group. Others that became ours are not told from children of the program,
  * and left to it.
  *
+ * It says that it is ready by a pipe. Whether it dies before, the pipe's end alone would not tell: what the program has
+ * started before it was a worker may hold the other end. The next one's pipe is made as soon as this one is ready: when
+ * it dies, clients of other services may hold all descriptors.
+ *
  * Orders come from handlers of signals (stopper.c), in the middle of whatever runs: they take
  * no locks. One who sends the worker a signal is counted while he does, and it is reaped
  * when its number was taken away and nobody is counted any more. An order that comes while
@@ -16,10 +20,13 @@
 #include "daemon/minder.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +35,7 @@
 #include <ostler/log.h>
 
 #include "daemon/now.h"
+#include "daemon/stopper.h"
 #include "daemon/worker.h"
 
 enum { LONG_ENOUGH_MS = 1000, NO_MORE = -1, PHRASE = 80 };
@@ -42,7 +50,7 @@ struct life {
 
 void ost_minder_init(struct ost_minder *m, const struct ost_worker *worker, const struct ostler_log *log)
 {
-    *m = (struct ost_minder){ .worker = worker, .log = log };
+    *m = (struct ost_minder){ .worker = worker, .log = log, .ready_pipe = { -1, -1 } };
     sem_init(&m->ordered, 0, 0);
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->changed, NULL);
@@ -92,7 +100,7 @@ static void send_order(struct ost_minder *m)
         send_signal(m, OST_WORKER_STOP, false);
         break;
     case OST_ORDER_ABORT:
-        send_signal(m, OST_WORKER_HURRY, false);
+        send_signal(m, OST_STOPPER_HURRY, false);
         break;
     case OST_ORDER_DIE:
         send_signal(m, SIGKILL, true);
@@ -113,35 +121,60 @@ static void pass_time(struct ost_minder *m, long ms)
             return;
 }
 
+/* Unless it is there. 0 or -errno. */
+static int make_pipe(struct ost_minder *m)
+{
+    return m->ready_pipe[0] < 0 && pipe2(m->ready_pipe, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+static void close_end(int *end)
+{
+    if (*end >= 0)
+        close(*end);
+    *end = -1;
+}
+
 /* After a stop, which must find every worker, none is born. */
-static int give_birth(struct ost_minder *m, int *ready_fd)
+static int give_birth(struct ost_minder *m)
 {
     pid_t pid;
-    int error = is_stopping(m) ? -ECANCELED : ost_worker_spawn(&pid, ready_fd, m->worker);
+    int error = is_stopping(m) ? -ECANCELED : make_pipe(m);
 
+    if (error == 0)
+        error = ost_worker_spawn(&pid, m->worker, m->ready_pipe[1]);
     if (error < 0)
         return error;
+    close_end(&m->ready_pipe[1]);
     atomic_store(&m->pid, pid);
     send_order(m);
     return 0;
 }
 
-/* Does the worker say that it is ready before the pipe ends, by its death at the latest? */
-static bool read_ready(int fd)
+/* Until it is ready, or dead; where there is no pidfd_open(2), or no descriptor for it, until the pipe ends. */
+static void await_word(int fd, pid_t pid)
 {
-    char word[8];
-    ssize_t n;
+    struct pollfd either[] = { { .fd = fd, .events = POLLIN }, { .fd = pidfd_open(pid, 0), .events = POLLIN } };
 
-    do
-        n = read(fd, word, sizeof(word));
-    while (n < 0 && errno == EINTR);
-    close(fd);
-    return n == 6 && memcmp(word, "ready\n", 6) == 0;
+    while (poll(either, 2, -1) < 0 && errno == EINTR)
+        continue;
+    close_end(&either[1].fd);
 }
 
-static void await_ready(struct ost_minder *m, struct life *life, int ready_fd)
+/* Has the worker said that it is ready, although it may have died since? */
+static bool read_word(int fd)
 {
-    life->ready = read_ready(ready_fd);
+    struct pollfd word = { .fd = fd, .events = POLLIN };
+    char text[8];
+
+    return poll(&word, 1, 0) > 0 && read(fd, text, sizeof(text)) == 6 && memcmp(text, "ready\n", 6) == 0;
+}
+
+static void await_ready(struct ost_minder *m, struct life *life)
+{
+    await_word(m->ready_pipe[0], atomic_load(&m->pid));
+    life->ready = read_word(m->ready_pipe[0]);
+    close_end(&m->ready_pipe[0]);
+    make_pipe(m); /* or when it is needed */
     pthread_mutex_lock(&m->lock);
     m->ready = m->ready || life->ready;
     pthread_cond_broadcast(&m->changed);
@@ -249,13 +282,12 @@ static long go_on(struct ost_minder *m, const struct life *life)
 static long live(struct ost_minder *m)
 {
     struct life life = { .born = ost_now_ms() };
-    int ready_fd;
 
-    life.error = give_birth(m, &ready_fd);
+    life.error = give_birth(m);
     if (life.error == -ECANCELED)
         return NO_MORE;
     if (life.error == 0) {
-        await_ready(m, &life, ready_fd);
+        await_ready(m, &life);
         await_death(m, &life);
         bury(m, &life);
     }
@@ -281,6 +313,8 @@ static void *run(void *arg)
         pass_time(m, delay_ms);
         delay_ms = live(m);
     }
+    close_end(&m->ready_pipe[0]);
+    close_end(&m->ready_pipe[1]);
     pthread_mutex_lock(&m->lock);
     m->ended = true;
     pthread_cond_broadcast(&m->changed);

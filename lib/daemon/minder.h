@@ -22,6 +22,7 @@ struct ost_minder {
     pthread_t thread;
     bool started;               /* the thread */
     struct ost_backoff backoff; /* the thread's */
+    int ready_pipe[2];          /* the thread's, too: of the next worker, or of one that is not ready yet; -1: none */
     atomic_int pid;             /* of the worker; 0: none is there that may be sent a signal */
     atomic_int senders;         /* who may still be sending it one */
     atomic_int order;

@@ -1,11 +1,12 @@
 /* The orders are one line:
  *
- *    PARENT,TEXT,NUMBER,FD,FD:PORT,PORT:SERVICE=FD,FD:SERVICE=FD
+ *    PARENT,TEXT,NUMBER,FD,FD:PORT,PORT:NAME,NAME:SERVICE=FD,FD:SERVICE=FD
  *
  * the daemon's process, the descriptor of the configuration (to be closed), the worker's number
  * (0: it is the only one), the descriptors of its balance (there may be none), the UDP ports
- * of all services of the daemon (there may be none), and the descriptors of the sockets
- * that it has bound for the services that the worker runs.
+ * of all services of the daemon and the names of its Unix datagram sockets, as hexadecimal digits
+ * (there may be none of either), and the descriptors of the sockets that it has bound for the
+ * services that the worker runs.
  * All else the worker has from the daemon's configuration, whose text it reads again:
  * services that are not named here are none of its business. What comes as an argument
  * may come from anybody, so it is looked at as such. */
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <ostler/sys/balance.h>
@@ -24,7 +26,7 @@
 #include "daemon/ports.h"
 #include "daemon/service.h"
 
-enum { MAX_PORT = 65535, FD_TEXT = 16 };
+enum { MAX_PORT = 65535, FD_TEXT = 16, MAX_NAME = sizeof(((struct sockaddr_un *)0)->sun_path) };
 
 /* ---- Writing ---- */
 
@@ -37,6 +39,19 @@ static void write_ports(FILE *out)
             fprintf(out, "%s%d", separator, port);
             separator = ",";
         }
+}
+
+static void write_names(FILE *out)
+{
+    const char *name;
+    size_t n;
+
+    fprintf(out, ":");
+    for (size_t i = 0; (name = ost_ports_name(i, &n)); i++) {
+        fprintf(out, "%s", i == 0 ? "" : ",");
+        for (size_t k = 0; k < n; k++)
+            fprintf(out, "%02x", (unsigned char)name[k]);
+    }
 }
 
 static void write_service(FILE *out, const struct ostler_server *server)
@@ -72,6 +87,7 @@ int ost_orders_compose(char **out, const struct ost_duty *duty)
         return -errno;
     write_head(stream, duty);
     write_ports(stream);
+    write_names(stream);
     for (size_t i = 0; i < duty->conf->count; i++)
         if (ost_duty_has(duty, i))
             write_service(stream, duty->servers[i]);
@@ -114,6 +130,35 @@ static bool take_ports(const char **at)
         ost_ports_add(port);
     } while (port > 0 && take(at, ','));
     return port > 0 && take(at, ':');
+}
+
+/* One name into out, which has room for MAX_NAME bytes: how many it has, or -EINVAL. */
+static int take_name(const char **at, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t n = strspn(*at, digits) / 2;
+
+    if (n == 0 || n > MAX_NAME)
+        return -EINVAL;
+    for (size_t i = 0; i < n; i++, *at += 2)
+        out[i] = (char)((strchr(digits, (*at)[0]) - digits) << 4 | (strchr(digits, (*at)[1]) - digits));
+    return (int)n;
+}
+
+/* "NAME,NAME:" */
+static int take_names(const char **at)
+{
+    char name[MAX_NAME];
+    int n;
+
+    if (take(at, ':'))
+        return 0;
+    do {
+        n = take_name(at, name);
+        if (n > 0 && ost_ports_add_name(name, (size_t)n) < 0)
+            return -ENOMEM;
+    } while (n > 0 && take(at, ','));
+    return n > 0 && take(at, ':') ? 0 : -EINVAL;
 }
 
 /* How many descriptors stand at text. */
@@ -206,6 +251,8 @@ static int take_orders(struct ost_conf *conf, const char *at)
 
     if (error == 0 && !take_ports(&at))
         error = -EINVAL;
+    if (error == 0)
+        error = take_names(&at);
     if (error < 0)
         return error;
     do

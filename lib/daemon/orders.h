@@ -18,7 +18,7 @@ struct ost_duty {
     struct ostler_balance *balance;         /* with others; NULL: none */
 };
 
-/* All UDP ports are known. *out is to be freed. 0, -errno. */
+/* All UDP ports and Unix names are known. *out is to be freed. 0, -errno. */
 int ost_orders_compose(char **out, const struct ost_duty *duty);
 
 /* Is the index-th service one of its duty's? */

@@ -15,6 +15,13 @@
 #include "daemon/stopper.h"
 #include "daemon/worker.h"
 
+static void ignore(int number)
+{
+    struct sigaction action = { .sa_handler = SIG_IGN };
+
+    sigaction(number, &action, NULL);
+}
+
 /* As many connections as the system lets us have. */
 static void raise_descriptor_limit(const struct ostler_log *log)
 {
@@ -41,9 +48,11 @@ static void heed_children(void)
     sigaction(SIGCHLD, &chld, NULL);
 }
 
-/* Executed as /proc/self/exe, the process would be called "exe". */
+/* Executed as /proc/self/exe, the process would be called "exe". And in a process group of its own it is one
+ * of the background, which a terminal may stop when it writes there (stty tostop), as its daemon is not. */
 static void tie_worker(const struct ost_conf *conf, const char *program)
 {
+    ignore(SIGTTOU);
     prctl(PR_SET_NAME, program);
     prctl(PR_SET_PDEATHSIG, OST_WORKER_STOP);
     if (getppid() != conf->parent)
@@ -52,10 +61,12 @@ static void tie_worker(const struct ost_conf *conf, const char *program)
 
 void ost_process_prepare(const struct ost_conf *conf, const char *program, const struct ostler_log *log)
 {
-    struct sigaction ignore = { .sa_handler = SIG_IGN };
+    sigset_t blocked;
 
-    sigaction(SIGPIPE, &ignore, NULL);
-    ost_stopper_block_signals();
+    ignore(SIGPIPE);
+    ignore(SIGXFSZ); /* what a full disk is to the log, a limit is, too */
+    ost_stopper_list_signals(&blocked);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
     if (conf->parent)
         tie_worker(conf, program);
     if (ost_conf_has_held(conf))

@@ -1,9 +1,12 @@
-/* SIGTERM, SIGINT and SIGUSR1:
+/* SIGTERM, SIGINT, SIGHUP and SIGUSR1:
  *
  *    first signal              a graceful stop
  *    second, or none in time   all is cut off; resp. given up
  *    still there 0.7 s later   given up: the process ends
  *    SIGUSR1, at any time      the list of live requests
+ *
+ * For a worker a second signal is no other than the first: it may come from the daemon, which got it
+ * too. The daemon says "at once" by a signal of its own, OST_STOPPER_HURRY.
  *
  * The times leave the library room to be done first, and to name in the log what
  * does not end.
@@ -15,11 +18,13 @@
  * is done where a signal arrives, in the middle of whatever it interrupts: with atomics,
  * signals, write(2) and the reactor's eventfd, and never with a lock or memory.
  *
- *   SIGTERM, SIGINT ─> on_caught() ─> stop, abort; a timer (timer_create(2)) is set;
- *                                     AT_LOOP is raised ─> release, in the loop
- *   the timer       ─> on_caught() ─> give_up
- *   SIGUSR1         ─> list, in the loop: while that is held there is nothing new to tell;
- *                      once it has left: on_caught() ─> list_rest
+ *   SIGTERM, SIGINT, ─> on_caught() ─> stop, abort; a timer (timer_create(2)) is set;
+ *   SIGHUP                             AT_LOOP is raised ─> release, in the loop
+ *   the timer        ─> on_caught() ─> give_up
+ *   SIGUSR1          ─> list, in the loop: while that is held there is nothing new to tell;
+ *                       once it has left: on_caught() ─> list_rest
+ *
+ * A SIGHUP that was ignored when we started (nohup(1)) stays so, in workers, too.
  *
  * What the loop takes is blocked, and read from a descriptor (ostler_signal_new()). What is caught is
  * not blocked on the thread that runs the reactor. Those that the library starts block all
@@ -66,22 +71,30 @@ static struct ost_stopper *_Atomic running;
 static atomic_int inside;
 static char alternate[ALTERNATE_STACK];
 
-static void add_caught(sigset_t *set)
+static bool heeds_hangup(void)
 {
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, ON_TIME);
+    struct sigaction now;
+
+    return sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler != SIG_IGN;
 }
 
-void ost_stopper_block_signals(void)
+/* Those that come to the loop's thread in the middle of whatever it does. */
+static void list_caught(sigset_t *out)
 {
-    sigset_t set;
+    sigemptyset(out);
+    sigaddset(out, SIGTERM);
+    sigaddset(out, SIGINT);
+    if (heeds_hangup())
+        sigaddset(out, SIGHUP);
+    sigaddset(out, OST_STOPPER_HURRY);
+    sigaddset(out, ON_TIME);
+}
 
-    sigemptyset(&set);
-    add_caught(&set);
-    sigaddset(&set, SIGUSR1);
-    sigaddset(&set, AT_LOOP);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
+void ost_stopper_list_signals(sigset_t *out)
+{
+    list_caught(out);
+    sigaddset(out, SIGUSR1);
+    sigaddset(out, AT_LOOP);
 }
 
 /* Come to stage, unless somebody is there already. */
@@ -107,7 +120,14 @@ static void set_timer(struct ost_stopper *s, long ms)
 
 static const char *name_of(int number)
 {
-    return number == SIGTERM ? "SIGTERM" : "SIGINT";
+    switch (number) {
+    case SIGTERM:
+        return "SIGTERM";
+    case SIGINT:
+        return "SIGINT";
+    default:
+        return "SIGHUP";
+    }
 }
 
 static void begin_stop(struct ost_stopper *s, int number)
@@ -120,17 +140,21 @@ static void begin_stop(struct ost_stopper *s, int number)
 
 static void begin_abort(struct ost_stopper *s, int number)
 {
-    ostler_log_write(s->log, OSTLER_LOG_INFO, "%s%s%s: stopping at once", s->who, name_of(number),
-                     s->hurry ? "" : " again");
+    if (number == OST_STOPPER_HURRY)
+        ostler_log_write(s->log, OSTLER_LOG_INFO, "%sstopping at once", s->who);
+    else
+        ostler_log_write(s->log, OSTLER_LOG_INFO, "%s%s again: stopping at once", s->who, name_of(number));
     s->abort(s->user);
     set_timer(s, ABORT_MS);
 }
 
 static void take(struct ost_stopper *s, int number)
 {
-    if (number != s->hurry && advance(s, STOPPING))
+    bool hurry = number == OST_STOPPER_HURRY;
+
+    if (!hurry && advance(s, STOPPING))
         begin_stop(s, number);
-    else if ((number == s->hurry || !s->hurry) && advance(s, ABORTING))
+    else if ((hurry || !s->told) && advance(s, ABORTING))
         begin_abort(s, number);
 }
 
@@ -201,18 +225,15 @@ static void catch_signal(int number)
 {
     struct sigaction action = { .sa_handler = on_caught, .sa_flags = SA_RESTART | SA_ONSTACK };
 
-    add_caught(&action.sa_mask);
+    list_caught(&action.sa_mask);
     sigaction(number, &action, NULL);
 }
 
-/* On our thread. */
-static void let_in(int number)
+static void catch_all(const sigset_t *set)
 {
-    sigset_t only;
-
-    sigemptyset(&only);
-    sigaddset(&only, number);
-    pthread_sigmask(SIG_UNBLOCK, &only, NULL);
+    for (int number = 1; number < NSIG; number++)
+        if (sigismember(set, number) > 0)
+            catch_signal(number);
 }
 
 /* For the thread that runs the reactor, unless it has one. */
@@ -235,6 +256,7 @@ static void take_stack_back(void)
 static int begin_guard(struct ost_stopper *s)
 {
     int error = make_timer(s);
+    sigset_t caught;
 
     if (error < 0)
         return error;
@@ -242,13 +264,10 @@ static int begin_guard(struct ost_stopper *s)
     s->process = getpid();
     atomic_store(&running, s);
     give_stack();
-    catch_signal(SIGTERM);
-    catch_signal(SIGINT);
-    catch_signal(ON_TIME);
+    list_caught(&caught);
+    catch_all(&caught);
     catch_signal(SIGUSR1); /* which this thread goes on to block */
-    let_in(SIGTERM);
-    let_in(SIGINT);
-    let_in(ON_TIME);
+    pthread_sigmask(SIG_UNBLOCK, &caught, NULL);
     return 0;
 }
 
@@ -274,6 +293,16 @@ static void on_int(void *user)
     take(user, SIGINT);
 }
 
+static void on_hup(void *user)
+{
+    take(user, SIGHUP);
+}
+
+static void on_hurry(void *user)
+{
+    take(user, OST_STOPPER_HURRY);
+}
+
 static void on_usr1(void *user)
 {
     struct ost_stopper *s = user;
@@ -295,6 +324,20 @@ static void leave_loop(struct ost_stopper *s)
         ostler_signal_free(s->signals[i]);
 }
 
+/* All that on_caught() takes in others. */
+static int enter_loop_unguarded(struct ost_stopper *s)
+{
+    int error = ostler_signal_new(&s->signals[2], s->reactor, SIGTERM, on_term, s);
+
+    if (error == 0)
+        error = ostler_signal_new(&s->signals[3], s->reactor, SIGINT, on_int, s);
+    if (error == 0)
+        error = ostler_signal_new(&s->signals[4], s->reactor, OST_STOPPER_HURRY, on_hurry, s);
+    if (error == 0 && heeds_hangup())
+        error = ostler_signal_new(&s->signals[5], s->reactor, SIGHUP, on_hup, s);
+    return error;
+}
+
 static int enter_loop(struct ost_stopper *s)
 {
     int error = ostler_signal_new(&s->signals[0], s->reactor, SIGUSR1, on_usr1, s);
@@ -302,9 +345,7 @@ static int enter_loop(struct ost_stopper *s)
     if (error == 0)
         error = ostler_signal_new(&s->signals[1], s->reactor, AT_LOOP, at_loop, s);
     if (error == 0 && !s->guarded)
-        error = ostler_signal_new(&s->signals[2], s->reactor, SIGTERM, on_term, s);
-    if (error == 0 && !s->guarded)
-        error = ostler_signal_new(&s->signals[3], s->reactor, SIGINT, on_int, s);
+        error = enter_loop_unguarded(s);
     return error;
 }
 
@@ -323,8 +364,12 @@ int ost_stopper_start(struct ost_stopper *s)
 
 void ost_stopper_note_left(const struct ost_stopper *s)
 {
+    sigset_t only;
+
+    sigemptyset(&only);
+    sigaddset(&only, SIGUSR1);
     if (s->guarded)
-        let_in(SIGUSR1);
+        pthread_sigmask(SIG_UNBLOCK, &only, NULL);
 }
 
 void ost_stopper_stop(struct ost_stopper *s)

@@ -1,8 +1,9 @@
-/* What SIGTERM, SIGINT and SIGUSR1 go to. */
+/* What SIGTERM, SIGINT, SIGHUP and SIGUSR1 go to. */
 #ifndef OST_DAEMON_STOPPER_H
 #define OST_DAEMON_STOPPER_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,14 +14,17 @@ struct ostler_log;
 struct ostler_reactor;
 struct ostler_signal;
 
-enum { OST_STOPPER_SIGNALS = 4 };
+/* From a daemon to its workers: stop at once. No signal that others send to all processes will do for that. */
+#define OST_STOPPER_HURRY (SIGRTMIN + 3)
+
+enum { OST_STOPPER_SIGNALS = 6 };
 
 struct ost_stopper {
     const char *who; /* begins its lines in the log; may be empty */
     const struct ostler_log *log;
     struct ostler_reactor *reactor;
     long stop_timeout_ms;
-    int hurry;    /* the signal that always means at once, and no other does; 0: a second one of any does */
+    bool told;    /* when at once is said by OST_STOPPER_HURRY, and not by a second one of any other */
     bool guarded; /* against a loop that is held; if not, the loop takes all signals itself */
     /* These run in a handler of a signal, on any thread, if guarded: */
     void (*stop)(void *user);    /* let everything end gracefully */
@@ -40,8 +44,8 @@ struct ost_stopper {
     atomic_llong limit; /* when it is to go off, on the clock of now.h */
 };
 
-/* Keep the signals for the stopper: before any thread is made, the reactor's too. */
-void ost_stopper_block_signals(void);
+/* The stopper's signals: blocked before any thread is made, the reactor's too, and in a worker from its birth. */
+void ost_stopper_list_signals(sigset_t *out);
 
 /* Stop when a signal says so. Thread: the reactor's. 0 or -errno. */
 int ost_stopper_start(struct ost_stopper *stopper);

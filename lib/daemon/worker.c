@@ -14,7 +14,6 @@
 #include "daemon/worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
@@ -23,6 +22,8 @@
 #include <unistd.h>
 
 #include <ostler/sys/balance.h>
+
+#include "daemon/stopper.h"
 
 extern char **environ;
 
@@ -113,10 +114,7 @@ static int set_attributes(posix_spawnattr_t *attributes)
     sigset_t blocked;
     int error = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
 
-    sigemptyset(&blocked);
-    sigaddset(&blocked, OST_WORKER_STOP);
-    sigaddset(&blocked, OST_WORKER_HURRY);
-    sigaddset(&blocked, OST_WORKER_LIST);
+    ost_stopper_list_signals(&blocked);
     if (error == 0)
         error = posix_spawnattr_setpgroup(attributes, 0);
     if (error == 0)
@@ -145,7 +143,7 @@ static int execute(pid_t *pid, const struct ost_worker *w, int ready, const posi
     return -posix_spawn(pid, find_program(path), actions, attributes, (char *const *)argv, environ);
 }
 
-static int prepare_and_execute(pid_t *pid, const struct ost_worker *w, int ready)
+int ost_worker_spawn(pid_t *pid, const struct ost_worker *w, int ready)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -163,20 +161,5 @@ static int prepare_and_execute(pid_t *pid, const struct ost_worker *w, int ready
         posix_spawnattr_destroy(&attributes);
     }
     posix_spawn_file_actions_destroy(&actions);
-    return error;
-}
-
-int ost_worker_spawn(pid_t *pid, int *ready, const struct ost_worker *w)
-{
-    int ends[2], error;
-
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    error = prepare_and_execute(pid, w, ends[1]);
-    close(ends[1]);
-    if (error < 0)
-        close(ends[0]);
-    else
-        *ready = ends[0];
     return error;
 }

@@ -8,9 +8,9 @@
 
 #include "daemon/orders.h"
 
-/* The first of these stops it gracefully, the second at once. Two of one kind would not do: they
+/* The first of these stops it gracefully; at once OST_STOPPER_HURRY does. Two of one kind would not do: they
  * may arrive as one; and the kernel sends the first for each thread of the daemon that dies. */
-enum { OST_WORKER_STOP = SIGTERM, OST_WORKER_HURRY = SIGINT, OST_WORKER_LIST = SIGUSR1 };
+enum { OST_WORKER_STOP = SIGTERM, OST_WORKER_LIST = SIGUSR1 };
 
 enum { OST_WORKER_NAME = 24 };
 
@@ -32,10 +32,9 @@ void ost_worker_fini(struct ost_worker *worker);
 /* It has died: those who share services with it go on without it. */
 void ost_worker_forget(const struct ost_worker *worker);
 
-/* Start one, in a process group of its own, with these signals blocked. When it
- * is ready it writes "ready" and a newline to the pipe of which *ready is the end to be
- * read, and closed. 0 or -errno. Thread: one that lives as long as the worker
- * (PR_SET_PDEATHSIG, prctl(2)). */
-int ost_worker_spawn(pid_t *pid, int *ready, const struct ost_worker *worker);
+/* Start one, in a process group of its own, with the stopper's signals blocked; which takes no
+ * descriptor. When it is ready it writes "ready" and a newline to ready, which stays the caller's. 0 or
+ * -errno. Thread: one that lives as long as the worker (PR_SET_PDEATHSIG, prctl(2)). */
+int ost_worker_spawn(pid_t *pid, const struct ost_worker *worker, int ready);
 
 #endif

@@ -106,6 +106,32 @@ static void take_origin(struct ost_origin *origin, struct msghdr *h)
     }
 }
 
+/* Our own address on a link is the one thing that needs its interface told; a group's
+ * address is nobody's to send from. */
+static void turn_ipv6(struct in6_pktinfo *info)
+{
+    bool group = IN6_IS_ADDR_MULTICAST(&info->ipi6_addr);
+
+    if (!group && !IN6_IS_ADDR_LINKLOCAL(&info->ipi6_addr))
+        info->ipi6_ifindex = 0;
+    if (group)
+        info->ipi6_addr = in6addr_any;
+}
+
+/* Turn where a datagram came to into where its replies leave from, once. The way out is left to
+ * the routes. */
+static void turn(struct ost_origin *origin)
+{
+    struct msghdr h = { .msg_control = origin->control.bytes, .msg_controllen = origin->length };
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) {
+        if (is_ipv4_info(c))
+            ((struct in_pktinfo *)(void *)CMSG_DATA(c))->ipi_ifindex = 0;
+        else if (is_ipv6_info(c))
+            turn_ipv6((struct in6_pktinfo *)(void *)CMSG_DATA(c));
+    }
+}
+
 /* Note what came with the i-th. A Unix peer without a name leaves nothing of one. */
 static void take(struct ost_batch *b, int i)
 {
@@ -119,6 +145,7 @@ static void take(struct ost_batch *b, int i)
     peer->kind = (unsigned char)b->kind;
     ost_address_set_length(peer, length);
     take_origin(&b->origins[i], &b->in[i].msg_hdr);
+    turn(&b->origins[i]);
 }
 
 int ost_batch_receive(struct ost_batch *b, int fd, int max)
@@ -160,36 +187,9 @@ const struct ostler_address *ost_batch_peer(const struct ost_batch *b, int i)
     return &b->peers[i];
 }
 
-/* Our own address on a link is the one thing that needs its interface told; a group's
- * address is nobody's to send from. */
-static void turn_ipv6(struct in6_pktinfo *info)
-{
-    bool group = IN6_IS_ADDR_MULTICAST(&info->ipi6_addr);
-
-    if (!group && !IN6_IS_ADDR_LINKLOCAL(&info->ipi6_addr))
-        info->ipi6_ifindex = 0;
-    if (group)
-        info->ipi6_addr = in6addr_any;
-}
-
-/* Turn where a datagram came to into where its reply leaves from. The way out is left to
- * the routes. */
-static void turn(struct ost_origin *origin)
-{
-    struct msghdr h = { .msg_control = origin->control.bytes, .msg_controllen = origin->length };
-
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) {
-        if (is_ipv4_info(c))
-            ((struct in_pktinfo *)(void *)CMSG_DATA(c))->ipi_ifindex = 0;
-        else if (is_ipv6_info(c))
-            turn_ipv6((struct in6_pktinfo *)(void *)CMSG_DATA(c));
-    }
-}
-
 void ost_batch_origin(const struct ost_batch *b, int i, struct ost_origin *out)
 {
     *out = b->origins[i];
-    turn(out);
 }
 
 /* 16 bits of length, less the headers that they count: UDP's 8 bytes (RFC 768), and the 20
@@ -253,7 +253,6 @@ int ost_batch_reply(struct ost_batch *b, int i, const void *data, size_t n)
     kept = at < OST_BATCH ? keep(b, i, data, n) : NULL;
     if (!kept)
         return at == 0 ? -ENOMEM : -ENOSPC;
-    turn(&b->origins[i]);
     b->out_data[at] = (struct iovec){ .iov_base = kept, .iov_len = n };
     b->out[at].msg_hdr = header(&b->peers[i], &b->origins[i], &b->out_data[at]);
     b->replies++;

@@ -18,7 +18,7 @@ enum { OST_BATCH = 32 };
 
 struct ost_batch;
 
-/* Which of our addresses a datagram was sent to, in the kernel's form. */
+/* Which of our addresses a reply leaves from, in the kernel's form: the one that was asked. */
 struct ost_origin {
     size_t length;
     union {

@@ -5,6 +5,8 @@
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -286,6 +288,26 @@ int ost_socket_peer(int fd, struct ostler_address *out)
     return 0;
 }
 
+/* What the former owner of a UDP socket may have asked for: datagrams that come joined, or leave cut or
+ * not at all, and the times at which they left, which are queued for somebody to take. */
+static int forget_wishes(int fd)
+{
+    static const struct {
+        int level, name;
+    } wishes[] = { { IPPROTO_UDP, UDP_GRO }, { IPPROTO_UDP, UDP_SEGMENT }, { IPPROTO_UDP, UDP_CORK },
+                   { SOL_SOCKET, SO_TIMESTAMPING } };
+    int error = 0;
+
+    for (size_t i = 0; error == 0 && i < sizeof(wishes) / sizeof(wishes[0]); i++) {
+        error = set_int(fd, wishes[i].level, wishes[i].name, 0);
+        if (error == -ENOPROTOOPT) /* the kernel does not know it */
+            error = 0;
+    }
+    while (error == 0 && recv(fd, NULL, 0, MSG_DONTWAIT | MSG_ERRQUEUE) >= 0)
+        continue;
+    return error;
+}
+
 /* Tell of our addresses; and don't queue errors, which nobody would take. */
 static int tell_local(int fd, int level, int tell, int queue_errors)
 {
@@ -304,7 +326,7 @@ int ost_socket_want_local(int fd, const struct ostler_address *address)
     error = tell_local(fd, IPPROTO_IP, IP_PKTINFO, IP_RECVERR);
     if (error == 0 && address->as.sa.sa_family == AF_INET6)
         error = tell_local(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, IPV6_RECVERR);
-    return error;
+    return error < 0 ? error : forget_wishes(fd);
 }
 
 uint32_t ost_socket_drops(int fd)
@@ -335,6 +357,13 @@ long ost_socket_receive_timeout(int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, &length) < 0 || (tv.tv_sec == 0 && tv.tv_usec == 0))
         return OSTLER_NEVER;
     return (long)tv.tv_sec * 1000 + ((long)tv.tv_usec + 999) / 1000;
+}
+
+bool ost_socket_has_errors(int fd)
+{
+    struct pollfd look = { .fd = fd };
+
+    return poll(&look, 1, 0) > 0 && look.revents & POLLERR;
 }
 
 int ost_socket_pending(int fd)

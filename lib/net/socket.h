@@ -106,7 +106,8 @@ int ost_socket_local(int fd, struct ostler_address *out);
 /* The same of its peer. */
 int ost_socket_peer(int fd, struct ostler_address *out);
 
-/* Let received datagrams tell which of our addresses they were sent to. */
+/* Let received datagrams tell which of our addresses they were sent to, and forget what else a former
+ * owner may have wanted of the socket. */
 int ost_socket_want_local(int fd, const struct ostler_address *address);
 
 /* Datagrams that the kernel dropped for this socket. */
@@ -120,6 +121,9 @@ int ost_socket_set_receive_timeout(int fd, long ms);
 
 /* What it is set to: milliseconds, OSTLER_NEVER: no time-out. */
 long ost_socket_receive_timeout(int fd);
+
+/* Has it an error, or any in the queue of errors (MSG_ERRQUEUE, recv(2))? */
+bool ost_socket_has_errors(int fd);
 
 /* Bytes that have arrived and wait to be received. */
 int ost_socket_pending(int fd);

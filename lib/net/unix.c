@@ -82,9 +82,18 @@ static int check_dead(const struct ostler_address *address)
     error = ost_socket_connect(&fd, &probe);
     if (error == 0)
         close(fd);
-    if (error == -ECONNREFUSED)
+    switch (error) {
+    case -ECONNREFUSED:
         return 0;
-    return error == -EACCES || error == -ENOENT ? error : -EADDRINUSE;
+    case -EACCES:
+    case -ENOENT:
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM:
+        return error;
+    default:
+        return -EADDRINUSE;
+    }
 }
 
 static bool is_same(const struct stat *a, const struct stat *b)

@@ -7,8 +7,8 @@
  * They nest, for one may let another go on; the time of the inner one is not the outer one's.
  * The clock is the coarse one: a few ns to read, right to a tick of the kernel (4 ms mostly).
  * It is read when a hold ends, and that is also when the next one of the same turn begins: what
- * libevent does in between is nothing, unless the program has events of its own on the base: then
- * it is read both times.
+ * libevent does in between is nothing, unless the program has events of its own on the base, or there is
+ * no turn: then it is read both times.
  * Thread: the reactor's. */
 #ifndef OST_REACTOR_HOLD_H
 #define OST_REACTOR_HOLD_H
@@ -22,10 +22,11 @@ struct ost_hold {
     uint64_t since;      /* less what inner ones took */
 };
 
-/* When one that begins now does so: when the last one of this turn ended, unless it is inside of another. */
+/* When one that begins now does so: when the last one of this turn ended, unless it is inside of another, or
+ * others may have been in between. */
 static inline uint64_t ost_hold_since(struct ostler_reactor *reactor)
 {
-    if (reactor->hold || reactor->looked == 0 || reactor->shared)
+    if (reactor->hold || reactor->looked == 0 || !reactor->ours_alone)
         reactor->looked = ost_clock_coarse_ms();
     return reactor->looked;
 }

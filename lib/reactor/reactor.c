@@ -185,6 +185,7 @@ struct event_base *ostler_reactor_event_base(struct ostler_reactor *r)
     if (!r)
         return NULL;
     r->shared = true;
+    r->ours_alone = false;
     return r->base;
 }
 
@@ -346,13 +347,14 @@ int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), voi
         return error;
     ost_reactor_adopt(r);
     r->running = true;
+    r->ours_alone = !r->shared;
     ost_running = r;
     ost_present = (struct ost_present){ 0 }; /* callbacks are not the handler that runs us, if one does */
     ost_alternate_enter(r);
     error = run_loop(r, done, arg);
     ost_alternate_leave(r);
     error = error < 0 ? error : r->result;
-    r->running = false;
+    r->running = r->ours_alone = false;
     ost_running = outer;
     ost_present = present;
     r->result = 0;

@@ -65,6 +65,7 @@ struct ostler_reactor {
     unsigned activity; /* counts the loop's callbacks */
     bool running, settling;
     bool shared; /* the program has asked for the base, and may have events of its own on it */
+    bool ours_alone; /* it runs, and is not shared: between two holds of a turn there is nothing */
     uint64_t now; /* ost_clock_ms(), read once a turn; 0: not yet */
     uint64_t looked; /* when a hold last ended, in this turn; 0: none has */
     struct ost_hold *hold; /* who has the loop, the innermost first; see reactor/hold.h */

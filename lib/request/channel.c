@@ -148,9 +148,10 @@ static int half_close(struct ost_stream *s)
     return shutdown(s->request.watch.fd, SHUT_WR) < 0 ? -errno : 0;
 }
 
-OST_HOT static void finish(struct ost_stream *s)
+OST_HOT static int finish(struct ost_stream *s)
 {
     ostler_stream_flush(&s->base); /* the peer's going is nobody's fault by now */
+    return 0;
 }
 
 const struct ost_channel ost_socket_channel = { receive, send_all, half_close, finish };

@@ -75,6 +75,8 @@ static void release(struct ostler_request *r)
     if (shared < 0)
         ost_reactor_descriptor_freed(owner->reactor);
     ost_request_leave(r);
+    if (r->datagram)
+        ost_packet_fini(OST_CONTAINER(r, struct ost_stream, request));
     free(r);
     owner->freed(owner, shared);
 }

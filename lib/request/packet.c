@@ -1,5 +1,8 @@
 /* The channel of a datagram: a stream whose input is there from the beginning, and
- * whose output leaves in one piece at the end. It never waits. */
+ * whose output leaves in one piece at the end. It never waits.
+ *
+ * Its bytes stay as they came until the last slot has seen them (ostler_request_data()); the
+ * reply is gathered here alone, so that each write is told when it has become too long. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +14,24 @@ struct ost_packet {
     struct ost_origin origin;
     bool silent; /* there is to be no reply */
     bool lost;   /* the reply could not be sent */
+    char *in;
+    size_t in_count, in_used;
     char *out;
     size_t count, size;
 };
 
-void ost_packet_free(struct ost_packet *p)
+static void dispose(struct ost_packet *p)
 {
-    if (p)
-        free(p->out);
+    free(p->in);
+    free(p->out);
     free(p);
+}
+
+void ost_packet_fini(struct ost_stream *s)
+{
+    if (s->packet)
+        dispose(s->packet);
+    s->packet = NULL;
 }
 
 void ost_packet_silence(struct ost_packet *p)
@@ -32,17 +44,35 @@ bool ost_packet_is_lost(const struct ost_packet *p)
     return p->lost;
 }
 
-/* What the line buffer of a connection holds is all there is of a datagram. */
-static void fill(struct ost_stream *s, struct ost_packet *packet, char *in, const struct ost_batch *batch, int index)
+const void *ost_packet_data(const struct ost_packet *p)
+{
+    return p->in;
+}
+
+/* Room for a datagram of n bytes, or NULL. */
+static struct ost_packet *make(size_t n)
+{
+    struct ost_packet *p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return NULL;
+    p->in_count = n;
+    p->in = malloc(n ? n : 1);
+    if (p->in)
+        return p;
+    free(p);
+    return NULL;
+}
+
+static void fill(struct ost_stream *s, struct ost_packet *packet, const struct ost_batch *batch, int index)
 {
     struct ostler_request *r = &s->request;
 
     s->channel = &ost_packet_channel;
     s->packet = packet;
-    s->in = in;
-    s->in_count = ost_batch_length(batch, index);
-    atomic_store_explicit(&r->bytes_in, s->in_count, memory_order_relaxed);
-    memcpy(s->in, ost_batch_data(batch, index), s->in_count);
+    s->out_size = 0;
+    atomic_store_explicit(&r->bytes_in, packet->in_count, memory_order_relaxed);
+    memcpy(packet->in, ost_batch_data(batch, index), packet->in_count);
     ost_batch_origin(batch, index, &packet->origin);
     r->datagram = r->eof = r->peer_done = true;
     r->cut = ost_batch_was_cut(batch, index);
@@ -52,37 +82,40 @@ static void fill(struct ost_stream *s, struct ost_packet *packet, char *in, cons
 int ost_packet_new(struct ostler_request **out, struct ost_owner *owner, int fd, const struct ost_batch *batch,
                    int index)
 {
-    size_t n = ost_batch_length(batch, index);
-    struct ost_packet *packet = calloc(1, sizeof(*packet));
-    char *in = malloc(n ? n : 1);
+    struct ost_packet *packet = make(ost_batch_length(batch, index));
     struct ostler_request *r;
 
-    if (!packet || !in || ost_stream_new(&r, owner, fd, ost_batch_peer(batch, index)) < 0) {
-        free(packet);
-        free(in);
+    if (!packet)
+        return -ENOMEM;
+    if (ost_stream_new(&r, owner, fd, ost_batch_peer(batch, index)) < 0) {
+        dispose(packet);
         return -ENOMEM;
     }
-    fill(OST_CONTAINER(r, struct ost_stream, request), packet, in, batch, index);
+    fill(OST_CONTAINER(r, struct ost_stream, request), packet, batch, index);
     *out = r;
     return 0;
 }
 
-/* 0, or -ECANCELED, which then is the server's doing. */
+/* 0, or -ECANCELED or -ETIMEDOUT, which then are not the handler's doing. */
 static int check(struct ost_stream *s)
 {
-    const struct ostler_request *r = &s->request;
+    int error = ost_stream_check(s);
 
-    if (!ost_request_is_cancelled(r))
-        return 0;
-    s->request.io_error = -ECANCELED;
-    return -ECANCELED;
+    return error < 0 ? ost_stream_failed(s, error) : 0;
 }
 
 static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
 {
-    (void)buffer;
-    (void)n;
-    return check(s);
+    struct ost_packet *p = s->packet;
+    size_t left = p->in_count - p->in_used;
+    int error = check(s);
+
+    if (error < 0)
+        return error;
+    n = n < left ? n : left;
+    memcpy(buffer, p->in + p->in_used, n);
+    p->in_used += n;
+    return (ssize_t)n;
 }
 
 static int grow(struct ost_packet *p, size_t size)
@@ -124,20 +157,25 @@ static int half_close(struct ost_stream *s)
     return 0;
 }
 
-/* A reply that cannot be sent is lost, as datagrams are, and counted. */
-static void finish(struct ost_stream *s)
+/* A reply that the kernel refuses is lost, as datagrams are, and counted. One that may not, or
+ * cannot, be sent at all is an error, as an evented handler's. */
+static int finish(struct ost_stream *s)
 {
     struct ostler_request *r = &s->request;
     struct ost_packet *p = s->packet;
+    int error = p->silent ? 0 : check(s);
 
-    ostler_stream_flush(&s->base); /* into the packet */
-    if (p->silent || check(s) < 0)
-        return;
-    p->lost = ost_packet_send(r->watch.fd, ost_request_peer(r), &p->origin, p->out, p->count) < 0;
+    if (p->silent || error < 0)
+        return error;
+    error = ost_packet_send(r->watch.fd, ost_request_peer(r), &p->origin, p->out, p->count);
+    if (error == -EDESTADDRREQ)
+        return ost_stream_failed(s, error);
+    p->lost = error < 0;
     if (p->lost)
         atomic_fetch_add(&r->owner->dropped, 1); /* of a child the parent does so: see relay.c */
     else
         ost_request_count(&r->bytes_out, p->count);
+    return 0;
 }
 
 const struct ost_channel ost_packet_channel = { receive, append, half_close, finish };

@@ -298,7 +298,7 @@ const void *ostler_request_data(const struct ostler_request *r, size_t *length)
         return NULL;
     *length = (size_t)ostler_request_bytes_in(r);
     if (r->owner->options.stream)
-        return OST_CONTAINER(r, const struct ost_stream, request)->in;
+        return ost_packet_data(OST_CONTAINER(r, const struct ost_stream, request)->packet);
     return ostler_datagram_data(&OST_CONTAINER(r, const struct ost_datagram, request)->base);
 }
 

@@ -45,8 +45,6 @@ void ost_stream_fini(struct ost_stream *s)
     free(s->in);
     free(s->out);
     s->in = s->out = NULL;
-    ost_packet_free(s->packet);
-    s->packet = NULL;
     free(s->socket);
     s->socket = NULL;
     ost_stream_close_wake(s);
@@ -84,10 +82,10 @@ static int handle(struct ost_stream *s, const struct ostler_stream_handler *hand
 OST_HOT int ost_stream_run(struct ost_stream *s)
 {
     const struct ostler_stream_handler *handler = s->request.owner->options.stream;
-    int error, finished = 0;
+    int error = ost_stream_check(s), finished = 0, sent;
 
-    if (atomic_load(&s->request.cancelled)) /* while it waited for a place */
-        s->ended = -ECANCELED;
+    if (error < 0) /* while it waited for a place */
+        s->ended = error;
     error = s->ended && !s->set_up ? s->ended : set_up(s, handler);
     if (error < 0)
         return error;
@@ -96,8 +94,8 @@ OST_HOT int ost_stream_run(struct ost_stream *s)
         return error;
     if (handler->finish)
         finished = handler->finish(&s->base);
-    s->channel->finish(s);
-    return error < 0 ? error : finished < 0 ? finished : 0;
+    sent = s->channel->finish(s);
+    return error < 0 ? error : finished < 0 ? finished : sent;
 }
 
 /* Take up to n of the bytes that read_line has received and not used, of which there are some. */
@@ -265,7 +263,7 @@ int ostler_stream_set_output_buffer(struct ostler_stream *stream, size_t size)
         return error;
     free(s->out);
     s->out = NULL;
-    s->out_size = size;
+    s->out_size = s->packet ? 0 : size;
     return 0;
 }
 

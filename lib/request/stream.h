@@ -22,7 +22,7 @@ struct ost_channel {
     ssize_t (*receive)(struct ost_stream *stream, void *buffer, size_t n);
     int (*send)(struct ost_stream *stream, const void *data, size_t n);
     int (*half_close)(struct ost_stream *stream);
-    void (*finish)(struct ost_stream *stream); /* the handler is done: what is left to send leaves */
+    int (*finish)(struct ost_stream *stream); /* the handler is done: what is left to send leaves. 0 or -errno */
 };
 
 extern const struct ost_channel ost_socket_channel, ost_packet_channel;
@@ -85,8 +85,11 @@ int ost_stream_run(struct ost_stream *stream);
 /* The index-th datagram of a batch, as a stream. fd stays the listener's. -ENOMEM. */
 int ost_packet_new(struct ostler_request **out, struct ost_owner *owner, int fd, const struct ost_batch *batch,
                    int index);
-void ost_packet_free(struct ost_packet *packet); /* NULL is fine */
 void ost_packet_silence(struct ost_packet *packet);
+const void *ost_packet_data(const struct ost_packet *packet);
+
+/* Free it, once its last slot was called; of a connection there is none. */
+void ost_packet_fini(struct ost_stream *stream);
 
 /* Has its reply left, and the kernel refused it? */
 bool ost_packet_is_lost(const struct ost_packet *packet);

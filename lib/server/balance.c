@@ -511,6 +511,11 @@ int ostler_balance_add(struct ostler_balance *b, struct ostler_server *s)
     return b->number == PARENT ? ost_guard_start(s) : 0;
 }
 
+int ost_balance_workers(const struct ostler_server *s)
+{
+    return s->seat.balance ? s->seat.balance->workers : 1;
+}
+
 void ostler_balance_free(struct ostler_balance *b)
 {
     if (!b)

@@ -18,6 +18,9 @@ struct ost_seat {
     bool open;   /* it could accept, when told last */
 };
 
+/* How many processes the server's connections are spread over; 1: it is in no balance. */
+int ost_balance_workers(const struct ostler_server *server);
+
 /* Clients wait at the listener: if they are for others, stop watching it until that changes. */
 void ost_balance_look(struct ost_listener *listener);
 

@@ -52,27 +52,31 @@ void ost_listener_pause(struct ost_listener *l, int error)
 
 static unsigned wants(const struct ost_listener *l)
 {
-    if (l->paused)
-        return 0;
-    if (l->receiver)
-        return ost_receiver_wants(l);
     return ost_server_has_room(l->server) && !l->passing ? OST_READ : 0;
 }
 
 void ost_listener_watch(struct ost_listener *l)
 {
-    int error = l->fd >= 0 ? ost_watch_set(&l->watch, wants(l)) : 0;
+    int error;
 
+    if (l->fd < 0 || l->paused)
+        return;
+    error = l->receiver ? ost_receiver_watch(l) : ost_watch_set(&l->watch, wants(l));
     if (error < 0)
         ost_listener_pause(l, error);
+}
+
+static void end_pause(struct ost_listener *l)
+{
+    ost_list_remove(&l->starved.node);
+    ost_timer_set(&l->retry, reactor_of(l), OST_NEVER);
+    l->paused = false;
 }
 
 /* The server's other listeners may have been waiting for their turn (balance.c) before it paused. */
 static void try_again(struct ost_listener *l)
 {
-    ost_list_remove(&l->starved.node);
-    ost_timer_set(&l->retry, reactor_of(l), OST_NEVER);
-    l->paused = false;
+    end_pause(l);
     ost_server_watch_listeners(l->server);
 }
 
@@ -83,7 +87,7 @@ static void on_retry(struct ost_timer *timer)
     if (l->paused)
         try_again(l);
     else if (l->receiver && l->fd >= 0)
-        ost_receiver_report(l);
+        ost_receiver_on_retry(l);
 }
 
 static void on_descriptor_freed(struct ost_job *job)
@@ -220,7 +224,7 @@ void ost_listener_close(struct ost_listener *l)
 {
     if (l->fd < 0)
         return;
-    ost_timer_set(&l->retry, reactor_of(l), OST_NEVER);
+    end_pause(l);
     ost_unix_remove(&l->file, &l->address);
     if (l->receiver && l->server->accepted > 0) /* who takes nothing loses nothing */
         ost_receiver_report(l);

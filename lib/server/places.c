@@ -174,8 +174,20 @@ static struct ostler_request *dequeue(struct ostler_server *s)
     return r;
 }
 
+/* Nobody would see what its handler did. */
+static void drop(struct ostler_server *s, struct ostler_request *r)
+{
+    atomic_fetch_add(&s->owner.dropped, 1);
+    ost_request_blame(r, OSTLER_CLOSE_STOPPED, -ECANCELED);
+    ost_request_close(r);
+}
+
 int ost_server_place(struct ostler_server *s, struct ostler_request *r)
 {
+    if (r->datagram && s->cut_off) { /* by verify_request */
+        drop(s, r);
+        return 0;
+    }
     if (!is_full(s) && ost_list_is_empty(&s->waiting))
         return run(s, r);
     enqueue(s, r);
@@ -218,7 +230,6 @@ void ost_server_give_place(struct ostler_server *s)
     ost_server_fill_places(s);
 }
 
-/* Nobody would see what their handlers still did. */
 void ost_server_drop_datagrams(struct ostler_server *s)
 {
     struct ost_list *node, *next;
@@ -230,9 +241,7 @@ void ost_server_drop_datagrams(struct ostler_server *s)
             continue;
         ost_list_remove(&r->job.node);
         s->queued--;
-        atomic_fetch_add(&s->owner.dropped, 1);
-        ost_request_blame(r, OSTLER_CLOSE_STOPPED, -ECANCELED);
-        ost_request_close(r);
+        drop(s, r);
     }
 }
 

@@ -5,7 +5,11 @@
  *                        └─> a request of its own ─> place or queue ─> mix-in (its own sendmsg(2))
  *
  * When the queue is full, or the socket takes no more replies, nothing is received: the
- * kernel's buffer holds some more, and what it drops it counts. */
+ * kernel's buffer holds some more, and what it drops it counts.
+ *
+ * When the server stops, what has arrived is taken in likewise, a few batches a turn: until there is no
+ * more, or it has been so much that it must have come since. A timer calls for it, since readiness would
+ * not tell that another process has taken the last of it from the same socket. */
 #include "server/receiver.h"
 
 #include <errno.h>
@@ -14,10 +18,11 @@
 
 #include "net/batch.h"
 #include "net/socket.h"
+#include "request/stall.h"
 #include "request/stream.h"
 #include "server/server.h"
 
-enum { BATCHES = 4, REST_BATCHES = 256, QUIET_MS = 10000 };
+enum { BATCHES = 4, REST = 8192, QUIET_MS = 10000 };
 
 int ost_receiver_open(struct ost_listener *l, int fd)
 {
@@ -36,7 +41,7 @@ int ost_receiver_open(struct ost_listener *l, int fd)
     }
     ost_datagram_init(&receiver->datagram, &s->owner, fd, receiver->batch);
     receiver->nobody.kind = l->address.kind;
-    receiver->drops = ost_socket_drops(fd); /* an inherited one's are its former owner's */
+    receiver->drops = receiver->former = ost_socket_drops(fd);
     l->receiver = receiver;
     return 0;
 }
@@ -93,16 +98,41 @@ static int at_once(const struct ostler_server *s)
     return room < OST_BATCH ? (int)room : OST_BATCH;
 }
 
+/* n have been received: how many of the rest are left, at most. Fewer than asked for were the last. */
+static int rest_after(const struct ost_receiver *receiver, int n)
+{
+    return n < receiver->asked || n > receiver->rest ? 0 : receiver->rest - n;
+}
+
+/* Ours never waits, so that it need not be timed. */
+static int get_request(struct ost_listener *l)
+{
+    struct ostler_server *s = l->server;
+    const struct ostler_server_class *class = &s->owner.classes[l->address.kind];
+    struct ost_hold hold;
+    int n;
+
+    if (class->get_request == ostler_udp_server.get_request)
+        return class->get_request(s, l->fd, &l->receiver->nobody);
+    ost_stall_begin(&hold, &s->owner, NULL);
+    n = class->get_request(s, l->fd, &l->receiver->nobody);
+    ost_stall_end(&s->owner, NULL, "get_request");
+    return n;
+}
+
 /* Receive a batch, and take it in. How many there were, or -errno. */
 static int take_batch(struct ost_listener *l)
 {
     struct ostler_server *s = l->server;
-    int n;
+    int n, i = 0;
 
     l->receiver->asked = at_once(s);
-    n = s->owner.classes[l->address.kind].get_request(s, l->fd, &l->receiver->nobody);
-    for (int i = 0; i < n; i++)
-        admit(l, i);
+    n = get_request(l);
+    l->receiver->rest = rest_after(l->receiver, n);
+    while (i < n && !s->cut_off)
+        admit(l, i++);
+    if (i < n)
+        atomic_fetch_add(&s->owner.dropped, (unsigned)(n - i));
     flush(l);
     return n;
 }
@@ -133,9 +163,17 @@ static void watch_drops(struct ost_listener *l)
         ost_receiver_report(l);
 }
 
+/* Has a stop something left to take in, with an abort yet to come? */
+static bool has_rest(const struct ost_listener *l)
+{
+    return l->receiver->rest > 0 && !l->server->cut_off;
+}
+
 static bool may_receive(const struct ost_listener *l)
 {
-    return !l->receiver->full && l->fd >= 0 && ost_server_has_room_for_datagrams(l->server);
+    if (l->receiver->full || l->fd < 0)
+        return false;
+    return has_rest(l) ? ost_server_may_queue(l->server) : ost_server_has_room_for_datagrams(l->server);
 }
 
 /* Is the error a datagram's, or that of one sent earlier, and no lack? */
@@ -160,12 +198,14 @@ static void take(struct ost_listener *l)
         watch_drops(l);
 }
 
-/* The server has stopped meanwhile: go on with that. */
-static void go_on_closing(struct ost_listener *l)
+/* The server stops, or has begun to meanwhile: go on with that. */
+static void go_on_stopping(struct ost_listener *l)
 {
-    if (l->receiver->rest)
-        ost_receiver_take_rest(l);
-    ost_listener_close(l);
+    if (l->receiver->closing && !ost_receiver_is_busy(l))
+        ost_listener_close(l);
+    else
+        ost_listener_watch(l);
+    ost_server_check_running(l->server);
     ost_server_check_stopped(l->server);
 }
 
@@ -179,40 +219,52 @@ void ost_receiver_ready(struct ost_watch *watch, unsigned what)
         flush(l);
     take(l);
     l->receiver->taking = false;
-    if (l->receiver->closing)
-        go_on_closing(l);
-    else
+    if (l->server->state < OST_SERVER_STOPPING)
         ost_listener_watch(l);
+    else
+        go_on_stopping(l);
     ost_reactor_settle(reactor);
 }
 
-unsigned ost_receiver_wants(const struct ost_listener *l)
+void ost_receiver_on_retry(struct ost_listener *l)
+{
+    if (has_rest(l))
+        ost_receiver_ready(&l->watch, OST_READ);
+    else
+        ost_receiver_report(l);
+}
+
+static unsigned wants(const struct ost_listener *l)
 {
     if (l->receiver->full)
         return OST_WRITE;
-    return !l->receiver->closing && ost_server_has_room_for_datagrams(l->server) ? OST_READ : 0;
+    return !has_rest(l) && !l->receiver->closing && ost_server_has_room_for_datagrams(l->server) ? OST_READ : 0;
 }
 
-/* Without a mix-in everything is answered here; with one, what the queue takes. */
+int ost_receiver_watch(struct ost_listener *l)
+{
+    struct ostler_reactor *reactor = l->server->owner.reactor;
+
+    if (has_rest(l) && may_receive(l))
+        ost_timer_set(&l->retry, reactor, ost_reactor_refresh(reactor));
+    return ost_watch_set(&l->watch, wants(l));
+}
+
 void ost_receiver_take_rest(struct ost_listener *l)
 {
-    const struct ostler_server *s = l->server;
-    struct ost_receiver *receiver = l->receiver;
-
-    receiver->rest = true;
-    if (receiver->taking)
-        return; /* the batch at hand comes first */
-    receiver->taking = true;
-    for (int i = 0; i < REST_BATCHES && !receiver->full && !s->cut_off; i++)
-        if (s->queued >= (size_t)s->owner.options.queue || take_batch(l) < receiver->asked)
-            break;
-    receiver->taking = false;
-    receiver->rest = receiver->full;
+    if (ost_socket_receive(l->fd, NULL, 0, MSG_PEEK | MSG_DONTWAIT) == -EAGAIN)
+        return;
+    l->receiver->rest = REST;
+    ost_listener_watch(l);
 }
 
 bool ost_receiver_is_busy(const struct ost_listener *l)
 {
-    return l->fd >= 0 && l->receiver && (l->receiver->taking || (l->receiver->full && !l->server->cut_off));
+    const struct ost_receiver *receiver = l->receiver;
+
+    if (l->fd < 0 || !receiver)
+        return false;
+    return receiver->taking || has_rest(l) || (receiver->full && !l->server->cut_off);
 }
 
 bool ost_receiver_close(struct ost_listener *l)
@@ -222,21 +274,20 @@ bool ost_receiver_close(struct ost_listener *l)
 
     receiver->closing = true;
     if (held)
-        ost_watch_set(&l->watch, ost_receiver_wants(l));
+        ost_receiver_watch(l);
     else /* the kernel's count goes with the socket */
         atomic_fetch_add(&l->server->owner.dropped,
-                         (unsigned)ost_batch_queued(receiver->batch) + ost_socket_drops(l->fd));
+                         (unsigned)ost_batch_queued(receiver->batch) + ost_receiver_drops(l));
     return !held;
 }
 
 void ost_receiver_release(struct ost_listener *l)
 {
-    l->receiver->holders--;
-    if (l->receiver->closing)
+    if (--l->receiver->holders == 0 && l->receiver->closing)
         ost_listener_close(l);
 }
 
 uint32_t ost_receiver_drops(const struct ost_listener *l)
 {
-    return l->fd >= 0 && l->receiver ? ost_socket_drops(l->fd) : 0;
+    return l->fd >= 0 && l->receiver ? ost_socket_drops(l->fd) - l->receiver->former : 0;
 }

@@ -13,9 +13,10 @@ struct ost_receiver {
     unsigned holders;   /* requests that will reply through the socket */
     bool taking;        /* a batch is being taken in */
     bool full;          /* replies wait for the socket */
-    bool rest;          /* the server stops, and what has arrived is still to be taken in */
+    int rest;           /* the server stops, and so many datagrams at most are still to be taken in */
     bool closing;       /* the socket goes when nobody holds it */
     uint32_t drops;     /* of the kernel's, as of the last look */
+    uint32_t former;    /* of them, those of an inherited socket's former owner */
     uint64_t reported;  /* when they were logged last, ms; 0: never */
 };
 
@@ -26,10 +27,13 @@ void ost_receiver_free(struct ost_receiver *receiver); /* NULL is fine */
 /* The socket is ready. */
 void ost_receiver_ready(struct ost_watch *watch, unsigned what);
 
-/* What to watch for. */
-unsigned ost_receiver_wants(const struct ost_listener *listener);
+/* Its timer has fired. */
+void ost_receiver_on_retry(struct ost_listener *listener);
 
-/* The server stops: take in what has arrived; later, if this is one of its slots or handlers. */
+/* Watch for what it waits for. 0 or -ENOMEM. */
+int ost_receiver_watch(struct ost_listener *listener);
+
+/* The server stops: take in what has arrived, from the next turn on. */
 void ost_receiver_take_rest(struct ost_listener *listener);
 
 /* Is it in the middle of something that a stop waits for? */

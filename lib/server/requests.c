@@ -1,9 +1,10 @@
 /* The list of live requests: what is seen of each from outside, for a caller or for the log.
  *
- * A line takes some 5 us, and standard error may be a pipe that takes some hundred of them. So
- * the log gets a part at a time, and between them the loop goes on:
+ * A line takes some 5 us, and standard error may be a pipe that takes some hundred of them, or a socket that
+ * takes some dozen, from all processes of a daemon. So the log gets a part at a time, of one server after
+ * the other, and between them the loop goes on:
  *
- *    head and first lines ─(timer)─> more ─(timer)─> … the youngest that was there at the head
+ *    head and first lines ─(timer)─> more ─(timer)─> … the youngest that was there at the head, next server
  *
  * Where to go on is a cursor, which a request that ends meanwhile moves on: of the log's list, and of
  * each visit, for a visitor on a fiber may wait. Whoever comes later is not told of, or a list might
@@ -17,7 +18,7 @@
 #include "request/stream.h"
 #include "server/server.h"
 
-enum { SLICE = 128, SLICE_MS = 10, WHERE = 256 };
+enum { SLICE = 32, SLICE_MS = 5, WHERE = 256 };
 
 /* What is told of a request, with the text that the pointers of info may point to. */
 struct sight {
@@ -200,39 +201,79 @@ static void log_request(const struct ostler_server *s, const struct ostler_reque
                      (unsigned long long)info->bytes_in, (unsigned long long)info->bytes_out, child);
 }
 
-static void go_on(struct ostler_server *s)
+static void write_head(struct ostler_server *s)
 {
-    uint64_t now = ost_reactor_refresh(s->owner.reactor);
-    const struct ostler_request *r = NULL;
+    size_t count = ost_server_count_requests(s);
 
-    for (int n = 0; n < SLICE && (n == 0 || r); n++) {
-        r = next_of(&s->list_cursor, &s->owner, s->list_begun);
-        if (r)
-            log_request(s, r, now);
-    }
+    ostler_log_write(ostler_server_log(s), OSTLER_LOG_INFO, "%s: %zu live request%s (%s)", s->name, count,
+                     count == 1 ? "" : "s", s->mixin ? s->mixin->name : "evented");
+}
+
+static void begin(struct ostler_server *s)
+{
+    write_head(s);
+    begin_walk(&s->list_cursor, &s->owner);
+    s->list_begun = ost_reactor_refresh(s->owner.reactor);
+}
+
+static void end(struct ostler_server *s)
+{
+    end_walk(&s->list_cursor);
+    s->to_list = false;
+}
+
+/* The next line, or the end. */
+static void go_on(struct ostler_server *s, uint64_t now)
+{
+    const struct ostler_request *r = next_of(&s->list_cursor, &s->owner, s->list_begun);
+
     if (r)
-        ost_timer_set(&s->list_timer, s->owner.reactor, now + SLICE_MS);
+        log_request(s, r, now);
     else
-        end_walk(&s->list_cursor);
+        end(s);
+}
+
+/* The first that is still to be listed, or NULL. */
+static struct ostler_server *to_list(struct ostler_reactor *reactor)
+{
+    struct ost_list *node, *next;
+
+    OST_LIST_EACH(node, next, &reactor->servers) {
+        struct ostler_server *s = OST_CONTAINER(node, struct ostler_server, node);
+
+        if (s->to_list)
+            return s;
+    }
+    return NULL;
+}
+
+/* All workers list at the same time. */
+static int slice_of(const struct ostler_server *s)
+{
+    int n = SLICE / ost_balance_workers(s);
+
+    return n > 0 ? n : 1;
+}
+
+static void list_part(struct ostler_reactor *reactor)
+{
+    uint64_t now = ost_reactor_refresh(reactor);
+    struct ostler_server *s;
+
+    for (int n = 0; (s = to_list(reactor)) && n < slice_of(s); n++) {
+        if (s->list_cursor.at)
+            go_on(s, now);
+        else
+            begin(s);
+    }
+    s = to_list(reactor);
+    if (s)
+        ost_timer_set(&s->list_timer, reactor, now + SLICE_MS);
 }
 
 static void on_list_timer(struct ost_timer *timer)
 {
-    go_on(OST_CONTAINER(timer, struct ostler_server, list_timer));
-}
-
-/* One whose list is still being written goes on with that. */
-static void begin(struct ostler_server *s)
-{
-    size_t count = ost_server_count_requests(s);
-
-    if (s->list_cursor.at || (count == 0 && s->state != OST_SERVER_SERVING))
-        return;
-    ostler_log_write(ostler_server_log(s), OSTLER_LOG_INFO, "%s: %zu live request%s (%s)", s->name, count,
-                     count == 1 ? "" : "s", s->mixin ? s->mixin->name : "evented");
-    begin_walk(&s->list_cursor, &s->owner);
-    s->list_begun = ost_reactor_refresh(s->owner.reactor);
-    go_on(s);
+    list_part(OST_CONTAINER(timer, struct ostler_server, list_timer)->owner.reactor);
 }
 
 static void begin_all(void *arg)
@@ -240,8 +281,14 @@ static void begin_all(void *arg)
     struct ostler_reactor *reactor = arg;
     struct ost_list *node, *next;
 
-    OST_LIST_EACH(node, next, &reactor->servers)
-        begin(OST_CONTAINER(node, struct ostler_server, node));
+    if (to_list(reactor))
+        return;
+    OST_LIST_EACH(node, next, &reactor->servers) {
+        struct ostler_server *s = OST_CONTAINER(node, struct ostler_server, node);
+
+        s->to_list = s->state == OST_SERVER_SERVING || ost_server_count_requests(s) > 0;
+    }
+    list_part(reactor);
 }
 
 int ostler_reactor_log_requests(struct ostler_reactor *reactor)
@@ -255,7 +302,13 @@ int ost_requests_init(struct ostler_server *s)
     return ost_timer_init(&s->list_timer, s->owner.reactor, on_list_timer);
 }
 
+/* It is no longer among the reactor's: if it was being listed, the next one is now. */
 void ost_requests_fini(struct ostler_server *s)
 {
-    ost_timer_fini(&s->list_timer, s->owner.reactor);
+    struct ostler_reactor *reactor = s->owner.reactor;
+    struct ostler_server *next = to_list(reactor);
+
+    ost_timer_fini(&s->list_timer, reactor);
+    if (next && s->to_list)
+        ost_timer_set(&next->list_timer, reactor, ost_reactor_refresh(reactor) + SLICE_MS);
 }

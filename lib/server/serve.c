@@ -155,7 +155,7 @@ static int run_for_one(struct ostler_server *s)
     int error;
 
     s->one = true;
-    s->taken = s->timed_out = false;
+    s->taken = s->timed_out = s->elsewhere = false;
     s->running_before = s->running;
     ost_server_join_stops(s);
     ost_timer_set(&s->request_timer, r, ost_clock_after(ost_reactor_refresh(r), patience(s)));

@@ -38,17 +38,31 @@ bool ost_server_may_accept(const struct ostler_server *s)
     return takes_requests(s) && s->parked < (size_t)s->owner.options.max_parked;
 }
 
+/* … that nobody waits for. */
+static bool has_place(const struct ostler_server *s)
+{
+    return s->running < s->capacity && ost_list_is_empty(&s->waiting);
+}
+
 /* With defer a new connection needs no place yet. */
 bool ost_server_has_room(const struct ostler_server *s)
 {
     if (!ost_server_may_accept(s))
         return false;
-    return defers(s) || (s->running < s->capacity && ost_list_is_empty(&s->waiting));
+    return defers(s) || has_place(s);
+}
+
+/* ostler_server_handle_request() is not to leave one in the queue. */
+bool ost_server_may_queue(const struct ostler_server *s)
+{
+    if (!s->mixin)
+        return true;
+    return s->one ? has_place(s) : s->queued < (size_t)s->owner.options.queue;
 }
 
 bool ost_server_has_room_for_datagrams(const struct ostler_server *s)
 {
-    return takes_requests(s) && (!s->mixin || s->queued < (size_t)s->owner.options.queue);
+    return takes_requests(s) && ost_server_may_queue(s);
 }
 
 void ost_server_watch_listeners(struct ostler_server *s)

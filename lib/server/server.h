@@ -73,8 +73,9 @@ struct ostler_server {
     bool in_forever;  /* ostler_server_serve_forever() runs */
     struct ost_job stop_job;
     struct ost_throttle *errors; /* shared with children */
-    struct ost_timer list_timer; /* the next part of a listing */
-    struct ost_cursor list_cursor; /* … and where that begins; .at is NULL: there is none */
+    bool to_list;                /* its requests are being listed in the log, or will be */
+    struct ost_timer list_timer; /* the next part */
+    struct ost_cursor list_cursor; /* … and where that begins; .at is NULL: nothing of it is written yet */
     uint64_t list_begun;         /* when it began */
 };
 
@@ -113,6 +114,9 @@ bool ost_server_may_accept(const struct ostler_server *server);
 /* May another connection, or a batch of datagrams, be taken in now? */
 bool ost_server_has_room(const struct ostler_server *server);
 bool ost_server_has_room_for_datagrams(const struct ostler_server *server);
+
+/* May a datagram wait for its place, whether the server serves or stops? */
+bool ost_server_may_queue(const struct ostler_server *server);
 
 /* Places (places.c). 0 or -ENOMEM. */
 int ost_places_init(struct ostler_server *server);

@@ -75,7 +75,7 @@ void ost_server_check_running(struct ostler_server *s)
 {
     struct ost_list *node, *next;
 
-    if (s->state != OST_SERVER_STOPPING || s->running > 0 || s->accepting)
+    if (s->state != OST_SERVER_STOPPING || s->running > 0 || is_receiving(s))
         return;
     OST_LIST_EACH(node, next, &s->owner.requests) {
         struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "net/socket.h"
+
 /* What is not among the ordinary bytes never keeps recv(2) waiting (but on a Unix socket, which
  * does not know the error queue, MSG_ERRQUEUE would). */
 static bool never_waits(const struct ost_call *call)
@@ -24,11 +26,18 @@ static int begin(const struct ostler_socket *s)
     return error < 0 ? error : ost_give_turn();
 }
 
-/* A Unix datagram socket can be written to as far as poll(2) knows, and still the receiver's queue
- * is full: nothing tells when that has room again. */
+/* Does poll(2) say that it is ready although it is not? A Unix datagram socket can be written to, and
+ * still the receiver's queue is full; and a socket with queued errors (IP_RECVERR, ip(7)) is ready for
+ * everything until somebody takes them. */
+static bool is_misleading(const struct ostler_socket *s, const struct ost_call *call)
+{
+    return (s->kind == OST_UNIX_DATAGRAM && call->what == OST_WRITE) || ost_socket_has_errors(s->fd);
+}
+
+/* Where nothing tells when there is something to do, look every while. */
 static int wait_again(struct ostler_socket *s, const struct ost_call *call, unsigned tries, uint64_t due)
 {
-    if (tries > 0 && s->kind == OST_UNIX_DATAGRAM && call->what == OST_WRITE)
+    if (tries > 0 && is_misleading(s, call))
         return ost_object_nap(s, tries - 1, due);
     return ost_object_wait(s, call->what, due);
 }

@@ -6,6 +6,10 @@
 
 #include "socket/object.h"
 
+#ifndef SCM_PIDFD /* newer than the C library */
+#define SCM_PIDFD 4
+#endif
+
 enum { MOST = 253 }; /* that one message carries: SCM_MAX_FD of the kernel */
 
 /* Room for them, and for what else a socket may have been told to tell (SO_PASSCRED …). */
@@ -58,12 +62,24 @@ ssize_t ostler_socket_send_fds(struct ostler_socket *s, const void *data, size_t
     return ostler_socket_sendmsg(s, &m, 0);
 }
 
+/* What stands for the sender (SO_PASSPIDFD) is a descriptor as well, and nobody's. */
+static void close_senders(const struct cmsghdr *c)
+{
+    int fd;
+
+    memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    if (fd >= 0)
+        close(fd);
+}
+
 static void find(struct found *found, struct msghdr *m)
 {
     found->count = 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
         size_t size = c->cmsg_len - CMSG_LEN(0), room = sizeof(found->fds) - found->count * sizeof(int);
 
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_PIDFD && size == sizeof(int))
+            close_senders(c);
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || size > room)
             continue;
         memcpy(found->fds + found->count, CMSG_DATA(c), size);

@@ -12,7 +12,8 @@
  *   whole    and with all three faces
  *
  * With GREETERD_THREAD in the environment it has a second thread before it is a daemon, as
- * a library may start one. */
+ * a library may start one; with GREETERD_HELPER a worker has a process that holds all its descriptors, as
+ * popen(3) may start one; and where GREETERD_FAILS names a file that exists, a worker ends at once. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -195,6 +196,33 @@ static int start_thread(void)
     return error == 0 ? pthread_detach(thread) : error;
 }
 
+static bool is_worker(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], "--worker=", 9) == 0)
+            return true;
+    return false;
+}
+
+/* It ends when it is killed, or after a minute. */
+static void start_helper(void)
+{
+    if (fork() == 0) {
+        alarm(60);
+        wait_for_ever();
+    }
+}
+
+/* What a worker does before it is one: can it be? */
+static bool prepare_worker(void)
+{
+    const char *fails = getenv("GREETERD_FAILS");
+
+    if (getenv("GREETERD_HELPER"))
+        start_helper();
+    return !fails || access(fails, F_OK) < 0;
+}
+
 /* Called as "wholed", it offers one service, and so takes addresses as arguments. */
 int main(int argc, char **argv)
 {
@@ -202,6 +230,8 @@ int main(int argc, char **argv)
     bool single = strcmp(slash ? slash + 1 : argv[0], "wholed") == 0;
 
     if (getenv("GREETERD_THREAD") && start_thread() != 0)
+        return 1;
+    if (is_worker(argc, argv) && !prepare_worker())
         return 1;
     return ostler_daemon_main(argc, argv, single ? single_service : services);
 }

@@ -1,6 +1,8 @@
 """No packet with a forged source makes two UDP services answer each other
 (CVE-1999-0103, CVE-2024-2169): ostlerd's never answer a port below 1024, nor one on
-which the daemon itself listens for UDP, whatever the address. All others they answer."""
+which the daemon itself listens for UDP, whatever the address. All others they answer.
+Nor do they answer the Unix datagram sockets of the daemon, by whose names symbolic links
+lead to them."""
 
 import os
 import pathlib
@@ -167,6 +169,64 @@ class LoopsBetweenProcesses(LoopCases, ostler.TestCase):
                   "time": "forking"}
         return {name: ostler.service(name, mixin, *everywhere("tcp"), *everywhere("udp"))
                 for name, mixin in mixins.items()}
+
+
+class UnixLoopCases:
+    """With mixins, a dict, one a service."""
+
+    def setUp(self):
+        directory = self.scratch()
+        self.daemon = self.start_daemon({name: ostler.service(name, mixin, f"unixgram:{directory}/{name}")
+                                         for name, mixin in self.mixins.items()})
+
+    def send_as(self, source, target):
+        """A socket that has sent from the name of the service source to the service target: it would
+        get the answer."""
+        path = pathlib.Path(self.daemon.address(source).path)
+        moved = path.with_name("moved")
+        address = self.daemon.address(target)
+        path.rename(moved)
+        client = socket.socket(address.family, address.type)
+        self.addCleanup(client.close)
+        client.bind(str(path))
+        client.sendto(b"hello", str(moved) if source == target else address.path)
+        moved.replace(path)
+        return client
+
+    def test_name_of_a_service_is_not_answered(self):
+        for source in SERVICES:
+            for name in SERVICES:
+                client = self.send_as(source, name)
+                with kinds.dial(self.daemon.address(name)) as witness:
+                    witness.send(b"hello")
+                    if name != "discard":
+                        witness.recv(100)
+                self.assertFalse(clients.hears_something(client, 0), f"{name} answers {source}")
+
+    def test_link_to_a_service_makes_it_answer_itself_once_at_most(self):
+        echo = self.daemon.address("echo")
+        path = pathlib.Path(echo.path)
+        name, moved = path.with_name("me"), path.with_name("moved")
+        with socket.socket(echo.family, echo.type) as client, kinds.dial(echo) as witness:
+            client.bind(str(name))
+            name.rename(moved)
+            name.symlink_to(path)
+            client.sendto(b"hello", str(path))
+            kinds.ask(witness, b"hello")
+            spent = self.daemon.cpu_seconds()
+            self.assertFalse(clients.hears_something(witness, 0.5))
+            self.assertLess(self.daemon.cpu_seconds() - spent, 0.1)
+        name.unlink()
+        moved.unlink()
+
+
+class UnixLoopsEvented(UnixLoopCases, ostler.TestCase):
+    mixins = dict.fromkeys(SERVICES, "evented")
+
+
+class UnixLoopsBetweenProcesses(UnixLoopCases, ostler.TestCase):
+    """A worker knows the names of the others."""
+    mixins = {"echo": "forking", "discard": "inline", "chargen": "evented", "daytime": "threading", "time": "fibers"}
 
 
 class LoopsOnWildcards(ostler.TestCase):

@@ -387,17 +387,6 @@ class Stops(Case):
         self.assertEqual(daemon.await_end(ostler.scaled(2)).status, 0)
         self.assert_group_gone(worker)
 
-    def test_signal_for_all_processes_does_not_tear_a_child_out_of_its_answer(self):
-        daemon = self.start()
-        client, child = self.late(daemon, 500)
-        worker = daemon.worker()
-        daemon.send_signal()
-        for pid in (worker, child):
-            os.kill(pid, signal.SIGTERM)
-        self.assertEqual(clients.read_to_end(client), b" word\n")
-        self.assertEqual(daemon.await_end(ostler.scaled(2)).status, 0)
-        self.assert_group_gone(worker)
-
     def test_new_clients_are_refused_and_the_path_is_gone_while_a_child_still_answers(self):
         path = self.scratch() / "sock"
         daemon = self.start("forking", "late", ostler.LOOPBACK4, f"unix:{path}")

@@ -511,9 +511,18 @@ class Settings(Case):
             fd = listener.fileno()
             for head in (f"1,{fd},{fd}", f"0,{fd},{fd}", f"2,{fd},{fd}", f"1,{fd}", "1,x", "1,", "-1", "1,99999999999"):
                 orders = f"{text.fileno()},{head}"
-                ran = run("-c", config, f"--worker={os.getpid()},{orders}::echo={listener.fileno()}",
+                ran = run("-c", config, f"--worker={os.getpid()},{orders}:::echo={listener.fileno()}",
                           pass_fds=[listener.fileno(), text.fileno()])
                 self.assertNotEqual(ran.status, 0, ran.errors)
+
+    def test_orders_with_names_that_are_none_are_refused(self):
+        config, _ = self.check(2)
+        with socket.create_server(("127.0.0.1", 0)) as listener, open(config) as text:
+            for names in ("x", "2", "2F", "2f,", ",2f", "2f2", "2f" * 109):
+                ran = run("-c", config, f"--worker={os.getpid()},{text.fileno()},1::{names}:echo={listener.fileno()}",
+                          pass_fds=[listener.fileno(), text.fileno()])
+                self.assertEqual(ran.status, 2, ran.errors)
+                self.assertIn("--worker is for the daemon's own use", ran.errors)
 
 
 if __name__ == "__main__":

@@ -278,7 +278,8 @@ START_TEST(no_child_is_forked_beside_the_program)
     clients[0] = begin(&server, &options);
     clients[1] = matrix_connect(server);
     ck_assert(harness_say(clients[1], "waits for a place\n"));
-    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert_int_eq(ostler_server_start(server), 0);
+    ck_assert_int_eq(ostler_server_close(server, 60), -ETIMEDOUT);
     ck_assert_uint_eq(ostler_server_waiting(server), 1);
     ostler_server_free(server);
     harness_raise(&matrix_seen()->go);

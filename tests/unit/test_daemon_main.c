@@ -239,8 +239,18 @@ START_TEST(a_handler_that_cannot_be_evented_at_all_its_addresses_runs_in_threads
 }
 END_TEST
 
-START_TEST(a_program_that_is_no_daemon_owns_no_udp_port)
+START_TEST(a_program_that_is_no_daemon_owns_no_address)
 {
+    static const char *const texts[] = { "unixgram:/s", "unixgram:@s", "udp:127.0.0.1:7" };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct ostler_address *address;
+
+        ck_assert_int_eq(ostler_address_parse(&address, texts[i]), 0);
+        ck_assert(!ostler_daemon_owns_unix_name(address));
+        ostler_address_free(address);
+    }
+    ck_assert(!ostler_daemon_owns_unix_name(NULL));
     ck_assert(!ostler_daemon_owns_udp_port(-1));
     ck_assert(!ostler_daemon_owns_udp_port(0));
     ck_assert(!ostler_daemon_owns_udp_port(7));
@@ -387,7 +397,7 @@ int main(void)
     tcase_add_test(tc, settings_of_the_file_reach_the_members_of_their_type);
     tcase_add_test(tc, a_handler_with_both_faces_is_evented_unless_the_file_says_otherwise);
     tcase_add_test(tc, a_handler_that_cannot_be_evented_at_all_its_addresses_runs_in_threads);
-    tcase_add_test(tc, a_program_that_is_no_daemon_owns_no_udp_port);
+    tcase_add_test(tc, a_program_that_is_no_daemon_owns_no_address);
     tcase_add_test(tc, a_service_without_user_size_has_no_user_data);
     tcase_add_test(tc, the_server_class_of_a_service_is_used);
     tcase_add_test(tc, services_that_share_a_handler_do_not_share_their_settings);

@@ -176,6 +176,62 @@ START_TEST(bad_timeouts_are_refused_and_change_nothing)
 }
 END_TEST
 
+/* ---- The only place is taken ---- */
+
+static int wait_to_go(struct ostler_stream *s)
+{
+    harness_raise(&matrix_seen()->handled);
+    return harness_wait(&matrix_seen()->go, 1) ? echo_line(s) : -ETIMEDOUT;
+}
+
+static void let_go(void *arg)
+{
+    (void)arg;
+    harness_raise(&matrix_seen()->go);
+}
+
+static const struct ostler_stream_handler waiting = { .handle = wait_to_go };
+
+static struct ostler_server *make_with_one_place(int kind)
+{
+    struct matrix_row row = matrix_row_at(kind * MIXINS);
+    struct ostler_server *server;
+
+    matrix_enter();
+    ck_assert_int_eq(ostler_server_new(&server,
+                                       &(struct ostler_server_options){ .address = row.address,
+                                                                        .server_class = row.server_class,
+                                                                        .stream = &waiting,
+                                                                        .mixin = &ostler_threading,
+                                                                        .max_requests = 1 },
+                                       NULL),
+                     0);
+    return server;
+}
+
+START_TEST(a_request_that_has_no_place_yet_is_waited_for)
+{
+    struct ostler_server *server = make_with_one_place(_i);
+    int first = matrix_connect(server), second = matrix_connect(server);
+    struct ostler_timer *timer;
+
+    ck_assert_int_eq(ostler_timer_new(&timer, ostler_server_reactor(server), let_go, NULL), 0);
+    ck_assert(harness_say(first, "first\n"));
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert(harness_wait(&matrix_seen()->handled, 1));
+    ck_assert(harness_say(second, "second\n"));
+    ck_assert_int_eq(ostler_timer_start(timer, SHORT_MS), 0);
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert_uint_eq(ostler_server_waiting(server), 0);
+    ck_assert(harness_expect(first, "first\n"));
+    ck_assert(harness_expect(second, "second\n"));
+    ostler_timer_free(timer);
+    close(first);
+    close(second);
+    leave(server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("handle_request");
@@ -185,6 +241,7 @@ int main(void)
     tcase_add_loop_test(tc, its_deadline_is_the_shorter_of_the_sockets_timeout_and_the_servers, 0, MATRIX);
     tcase_add_loop_test(tc, a_timeout_of_zero_only_looks, 0, MATRIX);
     tcase_add_loop_test(tc, signals_do_not_cut_its_wait_short, 0, MATRIX);
+    tcase_add_loop_test(tc, a_request_that_has_no_place_yet_is_waited_for, 0, KINDS);
     tcase_add_test(tc, bad_timeouts_are_refused_and_change_nothing);
     return harness_main(suite);
 }

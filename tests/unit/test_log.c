@@ -233,6 +233,30 @@ START_TEST(a_full_pipe_gets_whole_lines_only)
 }
 END_TEST
 
+START_TEST(a_line_is_printed_to_a_descriptor_or_told_to_be_lost)
+{
+    char text[4096], nothing[70000];
+    int ends[2], error;
+
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    ck_assert_int_eq(ostler_log_print(ends[1], OSTLER_LOG_WARNING, "line"), 0);
+    ck_assert_int_gt(read(ends[0], text, sizeof(text)), 0);
+    ck_assert_ptr_nonnull(strstr(text, "Z warning line\n"));
+    do
+        error = ostler_log_print(ends[1], OSTLER_LOG_INFO, "line");
+    while (error == 0);
+    ck_assert_int_eq(error, -EAGAIN);
+    ck_assert_int_gt(read(ends[0], nothing, sizeof(nothing)), 0);
+    close(ends[0]);
+    ck_assert_int_eq(ostler_log_print(ends[1], OSTLER_LOG_INFO, "line"), -EPIPE);
+    ck_assert_int_eq(ostler_log_print(ends[1], OSTLER_LOG_INFO, NULL), -EINVAL);
+    close(ends[1]);
+    ends[1] = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    ck_assert_int_eq(ostler_log_print(ends[1], OSTLER_LOG_INFO, "line"), -ENOSPC);
+    close(ends[1]);
+}
+END_TEST
+
 enum { THREADS = 8, LINES = 500 };
 
 static void *write_lines(void *arg)
@@ -294,5 +318,6 @@ int main(void)
     tcase_add_test(tc, a_line_begins_with_the_time);
     tcase_add_test(tc, a_pipe_that_nobody_reads_stops_nobody);
     tcase_add_test(tc, a_full_pipe_gets_whole_lines_only);
+    tcase_add_test(tc, a_line_is_printed_to_a_descriptor_or_told_to_be_lost);
     return harness_main(suite);
 }

@@ -11,6 +11,10 @@
 
 #include "support/sockets.h"
 
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
 static const double soon = 0.05; /* seconds */
 
 static FILE *make_file(struct ostler_socket *s, const char *mode)
@@ -396,6 +400,28 @@ START_TEST(descriptors_that_do_not_fit_are_closed)
 }
 END_TEST
 
+/* Of a socket that tells who sends by a descriptor (Linux 6.5), which nobody has asked recv_fds for. */
+START_TEST(the_senders_own_descriptor_is_closed)
+{
+    struct pair p = make_pair(_i ? SOCK_DGRAM : SOCK_STREAM);
+    int out[1] = { 0 }, in[2] = { -1, -1 };
+    size_t count = 2, before = harness_descriptors();
+    char byte;
+
+    ostler_socket_setsockopt(p.b, SOL_SOCKET, SO_PASSPIDFD, 1);
+    ck_assert_int_eq(ostler_socket_send_fds(p.a, "x", 1, out, 1), 1);
+    ck_assert_int_eq(ostler_socket_recv_fds(p.b, &byte, 1, in, &count), 1);
+    ck_assert_uint_eq(count, 1);
+    ck_assert(is_open(in[0]) && in[1] == -1);
+    close(in[0]);
+    ck_assert_int_eq(ostler_socket_send_fds(p.a, "x", 1, NULL, 0), 1);
+    ck_assert_int_eq(ostler_socket_recv_fds(p.b, &byte, 1, in, &count), 1);
+    ck_assert_uint_eq(count, 0);
+    ck_assert_uint_eq(harness_descriptors(), before);
+    free_pair(p);
+}
+END_TEST
+
 START_TEST(descriptors_that_the_process_may_not_have_are_told_and_the_others_closed)
 {
     struct pair p = make_pair(SOCK_STREAM);
@@ -466,6 +492,7 @@ int main(void)
     tcase_add_loop_test(tc, recvmsg_and_sendmsg_carry_pieces, 0, 2);
     tcase_add_loop_test(tc, descriptors_go_along_with_bytes_and_are_close_on_exec, 0, 2);
     tcase_add_loop_test(tc, descriptors_that_do_not_fit_are_closed, 0, 3);
+    tcase_add_loop_test(tc, the_senders_own_descriptor_is_closed, 0, 2);
     tcase_add_test(tc, descriptors_that_the_process_may_not_have_are_told_and_the_others_closed);
     tcase_add_test(tc, descriptors_go_over_unix_sockets_with_a_byte_at_least);
     return harness_main(suite);

@@ -2,6 +2,7 @@
  * in a plain thread and in a handler of each mix-in, and answers with what went wrong. */
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -425,6 +426,43 @@ static void expect_patience(struct trial *trial)
     pthread_join(thread, NULL);
 }
 
+static double processor_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* What is in the queue of errors makes a socket ready until somebody takes it (IP_RECVERR, ip(7)). */
+static void leave_errors(struct trial *trial)
+{
+    struct ostler_socket *gone = make_socket(AF_INET, SOCK_DGRAM), *s = make_socket(AF_INET, SOCK_DGRAM);
+    struct ostler_address *address = parse_address("udp:127.0.0.1:0");
+    double before;
+    char byte;
+
+    CHECK(ostler_socket_bind(gone, address) == 0 && ostler_socket_getsockname(gone, address) == 0);
+    CHECK(ostler_socket_setsockopt(s, IPPROTO_IP, IP_RECVERR, 1) == 0);
+    CHECK(ostler_socket_connect(s, address) == 0);
+    ostler_socket_free(gone);
+    ostler_address_free(address);
+    CHECK(ostler_socket_send(s, "?", 1, 0) == 1);
+    CHECK(ostler_socket_recv(s, &byte, 1, 0) == -ECONNREFUSED);
+    ostler_socket_settimeout(s, 0.3);
+    before = processor_seconds();
+    CHECK(ostler_socket_recv(s, &byte, 1, 0) == -ETIMEDOUT);
+    CHECK(processor_seconds() - before < 0.1);
+    CHECK(ostler_socket_recv(s, &byte, 1, MSG_ERRQUEUE) >= 0);
+    ostler_socket_free(s);
+}
+
+START_TEST(errors_that_nobody_takes_keep_nobody_busy)
+{
+    run(_i, leave_errors);
+}
+END_TEST
+
 START_TEST(signals_neither_end_nor_prolong_a_wait)
 {
     make_all();
@@ -695,6 +733,7 @@ int main(void)
 
     tcase_add_loop_test(tc, each_call_times_out_in_time_and_never_waits_with_0, 0, CALLS * MODES);
     tcase_add_loop_test(tc, a_whole_sendall_or_sendfile_has_one_time_out, 0, MODES);
+    tcase_add_loop_test(tc, errors_that_nobody_takes_keep_nobody_busy, 0, MODES);
     tcase_add_loop_test(tc, signals_neither_end_nor_prolong_a_wait, 0, MODES);
     tcase_add_loop_test(tc, signals_end_no_wait_without_a_time_out, 0, MODES);
     tc = harness_case(suite, "others");

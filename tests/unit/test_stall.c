@@ -461,6 +461,61 @@ START_TEST(forking_is_named)
 }
 END_TEST
 
+static int hold_get_datagrams(struct ostler_server *server, int listener, struct ostler_address *peer)
+{
+    hold();
+    return ostler_udp_server.get_request(server, listener, peer);
+}
+
+static const struct ostler_server_class holds_datagrams = { .get_request = hold_get_datagrams };
+
+START_TEST(a_slot_that_receives_datagrams_is_named)
+{
+    struct harness_server h;
+    int client;
+
+    harness_start(&h, &(struct ostler_server_options){ .name = "staller", .address = "udp:127.0.0.1:0",
+                                                       .server_class = &holds_datagrams, .datagram = &datagram });
+    client = connect_datagrams(h.server);
+    ck_assert_int_eq(send(client, "x", 1, 0), 1);
+    ck_assert(harness_log_wait(&h.log, "get_request " HELD));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+static int reply_handle(struct ostler_stream *s)
+{
+    return ostler_stream_write(s, "x", 1);
+}
+
+static const struct ostler_stream_handler reply = { .handle = reply_handle };
+
+/* What the program does when the reactor does not run holds nobody up: a thread's end is seen after that. */
+START_TEST(the_time_between_two_runs_is_nobodys)
+{
+    struct ostler_server_options options = { .address = "udp:127.0.0.1:0", .stream = &reply,
+                                             .mixin = &ostler_threading };
+    struct ostler_server *server;
+    struct harness_log log;
+    int client;
+    char byte;
+
+    harness_log_init(&log);
+    options.log = &log.log;
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), 0);
+    client = connect_datagrams(server);
+    ck_assert_int_eq(send(client, "x", 1, 0), 1);
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert_int_eq(harness_receive_once(client, &byte, 1), 1);
+    hold();
+    ostler_server_free(server);
+    ck_assert_int_eq(harness_log_count(&log, HELD), 0);
+    harness_log_fini(&log);
+    close(client);
+}
+END_TEST
+
 static void hold_once(void *arg)
 {
     hold();
@@ -506,6 +561,8 @@ int main(void)
     tcase_add_test(tc, a_flood_is_cut);
     tcase_add_test(tc, a_datagrams_callback_is_named);
     tcase_add_loop_test(tc, a_slot_of_the_class_is_named, 0, sizeof(slots) / sizeof(slots[0]));
+    tcase_add_test(tc, a_slot_that_receives_datagrams_is_named);
+    tcase_add_test(tc, the_time_between_two_runs_is_nobodys);
     tcase_add_test(tc, forking_is_named);
     tcase_add_loop_test(tc, a_timer_and_a_posted_function_are_named, 0, 2);
     return harness_main(suite);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -156,6 +157,45 @@ static void refused(const char *address, int error, const char *sentence)
     unlink("s");
     harness_log_fini(&log);
 }
+
+/* What ostler_server_new() says when the process may open so many descriptors more. */
+static int make_with(struct ostler_server **out, const struct ostler_server_options *options,
+                     struct ostler_reactor *reactor, int more)
+{
+    int next = dup(0), error;
+    struct rlimit limit, before;
+
+    close(next);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit = (struct rlimit){ .rlim_cur = (rlim_t)(next + more), .rlim_max = before.rlim_max };
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    error = ostler_server_new(out, options, reactor);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    return error;
+}
+
+START_TEST(a_lack_of_descriptors_is_not_taken_for_a_living_socket)
+{
+    struct ostler_server_options options = { .address = kinds[_i].address, .stream = &greet };
+    struct harness_log log;
+    struct ostler_reactor *reactor;
+    struct ostler_server *server;
+    int error = -EMFILE, more = 0;
+
+    enter_folder();
+    harness_log_init(&log);
+    close(bound(kinds[_i].type, "s"));
+    ck_assert_int_eq(ostler_reactor_new(&reactor, &log.log), 0);
+    while (error == -EMFILE)
+        error = make_with(&server, &options, reactor, more++);
+    ck_assert_int_eq(error, 0);
+    ck_assert_int_gt(more, 3);
+    ostler_server_free(server);
+    ostler_reactor_free(reactor);
+    harness_log_fini(&log);
+    leave_folder();
+}
+END_TEST
 
 START_TEST(a_living_socket_is_left_alone)
 {
@@ -550,6 +590,7 @@ int main(void)
     tcase_add_loop_test(tc, the_file_has_the_mode_that_was_asked_for, 0, 2);
     tcase_add_loop_test(tc, the_file_lets_in_no_more_than_that_from_the_beginning, 0, 2);
     tcase_add_loop_test(tc, the_file_of_a_dead_socket_is_replaced, 0, 2);
+    tcase_add_loop_test(tc, a_lack_of_descriptors_is_not_taken_for_a_living_socket, 0, 2);
     tcase_add_loop_test(tc, a_living_socket_is_left_alone, 0, 6);
     tcase_add_loop_test(tc, what_is_no_socket_is_left_alone, 0, 2);
     tcase_add_loop_test(tc, the_file_is_removed_only_if_it_is_ours, 0, 2);
