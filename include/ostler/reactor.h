@@ -23,10 +23,11 @@ struct ostler_signal;
 /** Make a reactor. log is borrowed and must outlive it; NULL: standard error.
  *  -ENOMEM, -EMFILE or another -errno.
  *
- *  In a process that the program itself forks, as daemon(3) does, it may be run, and servers be made,
- *  started and freed: it gets an epoll set of its own then, and the parent's goes on as it was
- *  (-EMFILE: there is no descriptor for that). Threads of the parent are not there, and connections that were
- *  open are in both. */
+ *  In a process that the program itself forks, as daemon(3) does, it may be run and freed, and so may signals and
+ *  servers be made, started, stopped, closed and freed: it gets an epoll set of its own then, in place of the inherited
+ *  one, and the parent's goes on as it was. What was posted and has not run yet does so in both. Threads of the
+ *  parent are not there, and what handlers do in them goes on in the parent alone. Other connections that were open
+ *  are in both: who ends them, as ostler_server_free() does, ends them for the other. */
 OSTLER_API int ostler_reactor_new(struct ostler_reactor **out, const struct ostler_log *log);
 
 /** Free a reactor that does not run, after everything on it. NULL is fine. */
@@ -38,8 +39,9 @@ OSTLER_API void ostler_reactor_free(struct ostler_reactor *reactor);
  *  server gave up on requests that did not end (see ostler_server_stop()). */
 OSTLER_API int ostler_reactor_run(struct ostler_reactor *reactor);
 
-/** Stop gracefully: every server on the reactor stops as ostler_server_stop()
- *  says, then ostler_reactor_run() returns. Thread: any, and a handler of a signal. */
+/** Stop gracefully: every server on the reactor that serves, or has an outgoing connection or a request that
+ *  ostler_server_handle_request() has left, stops as ostler_server_stop() says, then
+ *  ostler_reactor_run() returns. Others may start in a later run. Thread: any, and a handler of a signal. */
 OSTLER_API int ostler_reactor_stop(struct ostler_reactor *reactor);
 
 /** Stop at once: what the time-out of a graceful stop does to a server, now.

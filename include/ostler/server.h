@@ -177,7 +177,8 @@ OSTLER_API int ostler_server_close(struct ostler_server *server, long timeout_ms
  *  server waits (stop it first). NULL is fine. */
 OSTLER_API void ostler_server_free(struct ostler_server *server);
 
-/** Accept from now on, whenever the reactor runs. */
+/** Accept from now on, whenever the reactor runs. 0; -EALREADY: it does; -ESHUTDOWN: it stops, or has stopped;
+ *  -EBUSY: within ostler_server_handle_request(); or another -errno. */
 OSTLER_API int ostler_server_start(struct ostler_server *server);
 
 /** Stop gracefully, without waiting for it: the listeners close and every

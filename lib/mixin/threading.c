@@ -41,6 +41,7 @@ enum { DEFAULT_THREADS = 256, IDLE_SECONDS = 10 };
 
 /* The mix-in's state. Everything but what open sets is under lock. */
 struct threading {
+    struct ost_holder holder;
     pthread_mutex_t lock;
     pthread_cond_t gone;   /* a thread has ended */
     struct ost_list queue; /* struct ostler_request, by their job */
@@ -81,6 +82,42 @@ static size_t count_cores(void)
     return sched_getaffinity(0, sizeof(cores), &cores) == 0 ? (size_t)CPU_COUNT(&cores) : 1;
 }
 
+static void enqueue(struct threading *t, struct ostler_request *request)
+{
+    ost_list_append(&t->queue, &request->job.node);
+    t->queued++;
+}
+
+/* The next in the queue, or NULL. Under lock. */
+static struct ostler_request *dequeue(struct threading *t)
+{
+    struct ost_list *node = ost_list_take(&t->queue);
+
+    if (!node)
+        return NULL;
+    t->queued--;
+    return OST_CONTAINER(node, struct ostler_request, job.node);
+}
+
+static void init_locks(struct threading *t)
+{
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->gone, NULL);
+}
+
+/* In a process that the program has forked there are no threads, and one of the parent's may have held the lock.
+ * What is in the queue is for the parent's, too: it leaves that as if they had it. */
+static void follow(struct ost_holder *holder)
+{
+    struct threading *t = OST_CONTAINER(holder, struct threading, holder);
+
+    init_locks(t);
+    ost_list_init(&t->idle);
+    while (dequeue(t))
+        continue;
+    t->threads = t->free = t->coming = 0;
+}
+
 static int open_threading(void *state, const struct ostler_server_options *options, struct ostler_reactor *reactor)
 {
     struct threading *t = state;
@@ -98,30 +135,14 @@ static int open_threading(void *state, const struct ostler_server_options *optio
         ost_kinds_leave(OST_THREADS);
         return error;
     }
-    pthread_mutex_init(&t->lock, NULL);
-    pthread_cond_init(&t->gone, NULL);
+    init_locks(t);
     ost_list_init(&t->queue);
     ost_list_init(&t->idle);
+    t->holder.follow = follow;
+    ost_list_append(reactor->holders.next, &t->holder.node); /* before the server, which closes what is in threads */
     t->cores = count_cores();
     t->capacity = options->max_requests ? options->max_requests : DEFAULT_THREADS;
     return t->capacity;
-}
-
-static void enqueue(struct threading *t, struct ostler_request *request)
-{
-    ost_list_append(&t->queue, &request->job.node);
-    t->queued++;
-}
-
-/* The next in the queue, or NULL. Under lock. */
-static struct ostler_request *dequeue(struct threading *t)
-{
-    struct ost_list *node = ost_list_take(&t->queue);
-
-    if (!node)
-        return NULL;
-    t->queued--;
-    return OST_CONTAINER(node, struct ostler_request, job.node);
 }
 
 /* Who fell asleep last, to be woken, or NULL. Under lock. */
@@ -309,6 +330,7 @@ static void close_threading(void *state)
     while (t->threads > 0)
         pthread_cond_wait(&t->gone, &t->lock);
     pthread_mutex_unlock(&t->lock);
+    ost_list_remove(&t->holder.node);
     pthread_cond_destroy(&t->gone);
     pthread_mutex_destroy(&t->lock);
     pthread_attr_destroy(&t->attributes);

@@ -61,28 +61,41 @@ int ost_post_open(struct ostler_reactor *r)
     r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (r->wake_fd < 0)
         return -errno;
-    pthread_mutex_init(&r->posted_lock, NULL);
     r->wake = event_new(r->base, r->wake_fd, EV_READ | EV_PERSIST, on_wake, r);
     return r->wake && event_add(r->wake, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-/* The lock may be held by a thread that is not here. */
+/* As far as it was opened. */
+static void close_wake(struct ostler_reactor *r)
+{
+    if (r->wake)
+        event_free(r->wake);
+    r->wake = NULL;
+    if (r->wake_fd >= 0)
+        close(r->wake_fd);
+    r->wake_fd = -1;
+}
+
+/* The lock may be held by a thread that is not here; and what was posted before would wake nobody. */
 int ost_post_reopen(struct ostler_reactor *r)
 {
-    event_free(r->wake);
-    close(r->wake_fd);
-    return ost_post_open(r);
+    int error;
+
+    pthread_mutex_init(&r->posted_lock, NULL);
+    close_wake(r);
+    error = ost_post_open(r);
+    if (error == 0)
+        ost_reactor_wake(r);
+    return error;
 }
 
 void ost_post_close(struct ostler_reactor *r)
 {
     struct ost_list *node;
 
-    if (r->wake_fd < 0 || ost_reactor_is_disowned(r))
+    if (ost_reactor_is_disowned(r))
         return;
-    if (r->wake)
-        event_free(r->wake);
-    close(r->wake_fd);
+    close_wake(r);
     ost_post_take(r);
     while ((node = ost_list_take(&r->soon))) /* nothing but posted functions can be left */
         release(OST_CONTAINER(node, struct posted, job.node));

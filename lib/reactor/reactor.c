@@ -20,6 +20,7 @@
 #include "base/closing.h"
 #include "base/kinds.h"
 #include "reactor/alternate.h"
+#include "reactor/current.h"
 
 enum {
     BASE_DESCRIPTORS = 4, /* epoll's, a pair for signals, and one for post.c */
@@ -79,6 +80,7 @@ static void init(struct ostler_reactor *r, const struct ostler_log *log)
     ost_list_init(&r->holders);
     ost_list_init(&r->dependents);
     ost_list_init(&r->servers);
+    pthread_mutex_init(&r->posted_lock, NULL);
     ost_list_init(&r->posted);
     ost_list_init(&r->lingering);
 }
@@ -110,7 +112,20 @@ int ostler_reactor_new(struct ostler_reactor **out, const struct ostler_log *log
     return 0;
 }
 
-/* libevent has its own epoll set anew, and ends the process when there is no descriptor for it. */
+static void tell_holders(struct ostler_reactor *r)
+{
+    struct ost_list *node, *next;
+
+    OST_LIST_EACH(node, next, &r->holders) {
+        struct ost_holder *holder = OST_CONTAINER(node, struct ost_holder, node);
+
+        if (holder->follow)
+            holder->follow(holder);
+    }
+}
+
+/* What is opened here takes the place of what is closed before: without a descriptor to spare it works too, so that
+ * ostler_reactor_free() need not fail, nor touch what is the parent's. */
 int ost_reactor_follow(struct ostler_reactor *r)
 {
     pid_t process = getpid();
@@ -118,14 +133,12 @@ int ost_reactor_follow(struct ostler_reactor *r)
 
     if (r->process == process || ost_reactor_is_disowned(r))
         return 0;
-    error = check_descriptors();
-    if (error == 0 && event_reinit(r->base) < 0)
-        error = -EIO;
-    if (error == 0)
-        error = ost_post_reopen(r);
-    if (error == 0)
-        r->process = process;
-    return error;
+    error = event_reinit(r->base) < 0 ? -EIO : ost_post_reopen(r);
+    if (error < 0)
+        return error;
+    r->process = process;
+    tell_holders(r);
+    return 0;
 }
 
 /* Run queue until it is empty. */
@@ -144,8 +157,7 @@ void ostler_reactor_free(struct ostler_reactor *r)
 {
     if (!r)
         return;
-    if (r->wake)
-        ost_reactor_follow(r);
+    ost_reactor_follow(r);
     run_jobs(&r->dependents);
     ost_timers_close(r);
     ost_post_close(r);
@@ -222,7 +234,8 @@ void ost_reactor_name_descriptors(struct ostler_reactor *r, struct ost_closing *
     OST_LIST_EACH(node, next, &r->holders) {
         struct ost_holder *holder = OST_CONTAINER(node, struct ost_holder, node);
 
-        holder->name(holder, closing);
+        if (holder->name)
+            holder->name(holder, closing);
     }
     ost_closing_add(closing, r->wake_fd);
 }
@@ -324,6 +337,7 @@ void ost_reactor_adopt(struct ostler_reactor *r)
 int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), void *arg)
 {
     struct ostler_reactor *outer = ost_running;
+    struct ost_present present = ost_present;
     int error;
 
     if (r->running)
@@ -335,12 +349,14 @@ int ost_reactor_run_until(struct ostler_reactor *r, bool (*done)(void *arg), voi
     r->running = true;
     r->ours_alone = !r->shared;
     ost_running = r;
+    ost_present = (struct ost_present){ 0 }; /* callbacks are not the handler that runs us, if one does */
     ost_alternate_enter(r);
     error = run_loop(r, done, arg);
     ost_alternate_leave(r);
     error = error < 0 ? error : r->result;
     r->running = r->ours_alone = false;
     ost_running = outer;
+    ost_present = present;
     r->result = 0;
     if (r->stop_heeded > OST_RUN) /* a stop ends one run; one not yet seen ends the next */
         atomic_store(&r->stop_asked, OST_RUN);

@@ -41,10 +41,12 @@ struct ost_stoppable {
     void (*abort)(struct ost_stoppable *stoppable);
 };
 
-/* Something with descriptors that a child process, which inherits them, must not keep. */
+/* Something that a child process inherits. One of ours must not keep its descriptors; one of the program's own goes on
+ * with it. Each function may be NULL. */
 struct ost_holder {
     struct ost_list node;
     void (*name)(struct ost_holder *holder, struct ost_closing *closing); /* add each; before the fork */
+    void (*follow)(struct ost_holder *holder); /* see ost_reactor_follow() */
 };
 
 /* One name's place, see reactor/names.h. */
@@ -128,7 +130,7 @@ int ost_reactor_turn(struct ostler_reactor *reactor);
 
 /* In a process that the program itself has forked: have an epoll set and an eventfd of our own. Those that were
  * inherited are the parent's, who would miss what is changed there. Before anything is watched, or is not any
- * more. 0 or -errno; nothing to do in a mix-in's child, whose reactor it is not. */
+ * more. Holders are told. 0 or -errno; nothing to do in a mix-in's child, whose reactor it is not. */
 int ost_reactor_follow(struct ostler_reactor *reactor);
 
 /* Unless it runs: it belongs to the calling thread from now on. */

@@ -105,6 +105,9 @@ int ostler_signal_new(struct ostler_signal **out, struct ostler_reactor *r, int 
 
     if (!out || !r || number < 1 || !function)
         return -EINVAL;
+    error = ost_reactor_follow(r);
+    if (error < 0)
+        return error;
     s = malloc(sizeof(*s));
     if (!s)
         return -ENOMEM;
@@ -126,6 +129,7 @@ void ostler_signal_free(struct ostler_signal *s)
 {
     if (!s)
         return;
+    ost_reactor_follow(s->reactor);
     if (s->event)
         event_free(s->event);
     if (s->fd >= 0)

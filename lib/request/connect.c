@@ -75,6 +75,7 @@ int ostler_conn_connect(struct ostler_conn **out, struct ostler_server *server, 
         return error;
     ost_conn_watch_silence(c, ost_reactor_now(ost_conn_reactor(c)));
     ost_conn_touch(c); /* to be watched; on_open comes later even when it is connected already */
+    ost_owner_of(server)->connects(ost_owner_of(server));
     *out = &c->base;
     return 0;
 }

@@ -16,9 +16,9 @@
 
 #include "base/throttle.h"
 #include "net/address.h"
+#include "reactor/current.h"
 #include "reactor/timer.h"
 #include "reactor/watch.h"
-#include "request/current.h"
 
 /* How long input is discarded, at most, after the end. */
 enum { OST_LINGER_MS = 2000 };
@@ -56,6 +56,7 @@ struct ost_owner {
     void (*freed)(struct ost_owner *owner, int fd); /* a request is gone; fd: what it shared, or -1 */
     void (*unborn)(struct ost_owner *owner, struct ostler_request *request, int error); /* no child could be made */
     void (*cancel)(struct ost_owner *owner, struct ostler_request *request); /* end it, and no other */
+    void (*connects)(struct ost_owner *owner); /* it has an outgoing connection */
 };
 
 /* The terms that options say, which have no default left to fill in. */

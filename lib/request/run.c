@@ -107,14 +107,17 @@ static void unpark_inline(struct ost_stream *s)
 
 static const struct ost_parker inline_parker = { park_inline, unpark_inline };
 
+/* It may be within another handler, which frees the server. */
 static void run_inline(struct ost_job *job)
 {
     struct ost_stream *s = OST_CONTAINER(job, struct ost_stream, request.job);
+    struct ost_present outer = ost_present;
     struct ost_hold hold;
 
     ost_stall_begin(&hold, s->request.owner, &s->request);
     run(s);
     ost_stall_end_stream(s);
+    ost_present = outer;
 }
 
 void ostler_request_run(struct ostler_request *r)

@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "request/current.h"
 #include "request/nudge.h"
 #include "request/stream.h"
 

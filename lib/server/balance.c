@@ -478,6 +478,9 @@ int ostler_balance_open(struct ostler_balance **out, struct ostler_reactor *reac
     stride = measure(fds[0], (int)count - 1);
     if (stride < 0)
         return -EINVAL;
+    error = ost_reactor_follow(reactor);
+    if (error < 0)
+        return error;
     b = allocate(reactor, (int)count - 1, (size_t)stride);
     if (!b)
         return -ENOMEM;
@@ -495,10 +498,15 @@ int ostler_balance_open(struct ostler_balance **out, struct ostler_reactor *reac
 
 int ostler_balance_add(struct ostler_balance *b, struct ostler_server *s)
 {
+    int error;
+
     if (!b || !s || s->seat.balance || s->owner.reactor != b->reactor || s->state != OST_SERVER_NEW)
         return -EINVAL;
     if (b->added == b->servers)
         return -ENOSPC;
+    error = ost_reactor_follow(b->reactor);
+    if (error < 0)
+        return error;
     s->seat = (struct ost_seat){ .balance = b, .number = b->added++ };
     return b->number == PARENT ? ost_guard_start(s) : 0;
 }
@@ -512,6 +520,7 @@ void ostler_balance_free(struct ostler_balance *b)
 {
     if (!b)
         return;
+    ost_reactor_follow(b->reactor);
     if (b->wake.ready)
         ost_watch_fini(&b->wake);
     if (b->page)

@@ -48,6 +48,9 @@ int ostler_server_close(struct ostler_server *s, long timeout_ms)
         return -EBUSY;
     if (ost_reactor_is_disowned(s->owner.reactor))
         return -EPERM;
+    error = ost_reactor_follow(s->owner.reactor);
+    if (error < 0)
+        return error;
     ost_reactor_adopt(s->owner.reactor);
     if (s->state < OST_SERVER_STOPPING)
         ost_server_begin_stop(s);

@@ -133,13 +133,18 @@ static bool accept_one(struct ost_listener *l)
 {
     struct ostler_server *s = l->server;
     struct ostler_address peer = { .kind = l->address.kind };
-    int fd = get_request(l, &peer), error;
+    int fd, error;
 
+    s->accepting = true;
+    fd = get_request(l, &peer);
+    error = fd < 0 ? fd : ost_server_admit(s, fd, &peer);
+    s->accepting = false;
+    ost_server_check_running(s);
+    ost_server_check_stopped(s);
     if (fd < 0 && is_passing(fd))
         return true;
     if (fd == -EAGAIN)
         return false;
-    error = fd < 0 ? fd : ost_server_admit(s, fd, &peer);
     if (fd >= 0)
         ost_balance_note_accept(s);
     if (error < 0) {

@@ -41,6 +41,8 @@ int ostler_server_start(struct ostler_server *s)
 
     if (!s)
         return -EINVAL;
+    if (s->one)
+        return -EBUSY; /* its listeners are ostler_server_handle_request()'s */
     if (s->state != OST_SERVER_NEW)
         return s->state == OST_SERVER_SERVING ? -EALREADY : -ESHUTDOWN;
     if (!s->active)
@@ -53,7 +55,7 @@ int ostler_server_start(struct ostler_server *s)
     if (begin_serving(s) < 0)
         return -ESHUTDOWN;
     s->state = OST_SERVER_SERVING;
-    ost_list_append(&s->owner.reactor->stoppables, &s->stoppable.node);
+    ost_server_join_stops(s);
     start_actions(s);
     ost_server_watch_listeners(s);
     log_listening(s);
@@ -155,14 +157,12 @@ static int run_for_one(struct ostler_server *s)
     s->one = true;
     s->taken = s->timed_out = s->elsewhere = false;
     s->running_before = s->running;
-    ost_list_append(&r->stoppables, &s->stoppable.node);
+    ost_server_join_stops(s);
     ost_timer_set(&s->request_timer, r, ost_clock_after(ost_reactor_refresh(r), patience(s)));
     ost_server_watch_listeners(s);
     error = ost_reactor_run_until(r, has_handled_one, s);
     s->one = false;
     ost_timer_set(&s->request_timer, r, OST_NEVER);
-    if (s->state == OST_SERVER_NEW)
-        ost_list_remove(&s->stoppable.node);
     ost_server_watch_listeners(s);
     return error;
 }

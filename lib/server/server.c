@@ -127,6 +127,15 @@ bool ost_server_is_lack(int error)
     return error == -ENOMEM || error == -EAGAIN || error == -EMFILE || error == -ENFILE;
 }
 
+/* Is it stopping since get_request? Then this one was not there to be told. */
+static void tell_of_stop(const struct ostler_server *s, struct ostler_request *r)
+{
+    if (s->cut_off)
+        ost_request_cancel(r);
+    else if (s->state == OST_SERVER_STOPPING)
+        ost_request_stop(r);
+}
+
 int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_address *peer)
 {
     struct ostler_request *r;
@@ -136,6 +145,7 @@ int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_addres
         close(fd);
         return error;
     }
+    tell_of_stop(s, r);
     if (!verify(s, r))
         return 0;
     if (defers(s)) {
@@ -358,6 +368,7 @@ static int init(struct ostler_server *s, const struct ostler_server_options *opt
     s->owner.ready = ost_server_on_ready;
     s->owner.cancel = ost_server_on_cancel;
     s->owner.unborn = ost_server_on_unborn;
+    s->owner.connects = ost_server_on_connects;
     ost_class_flatten(s->owner.classes, NULL);
     s->class = &s->owner.classes[OST_TCP];
     ost_list_init(&s->owner.requests);

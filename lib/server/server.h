@@ -52,6 +52,7 @@ struct ostler_server {
     bool taken;     /* … which has come */
     bool elsewhere; /* … and runs in a thread: it is not waited for */
     bool timed_out; /* … or has not come in time */
+    bool accepting; /* get_request runs, or whom it has got is being taken in; it may stop the server */
     bool telling;   /* a stop is walking through the requests */
     bool abort_due; /* … and one of them, a fiber, has asked for an abort */
     bool cut_off;   /* the stop's time has run out */
@@ -161,6 +162,11 @@ void ost_server_check_stopped(struct ostler_server *server);
 void ost_server_begin_stop(struct ostler_server *server);
 void ost_server_finish(struct ostler_server *server);
 
+/* Let a stop of the reactor stop the server, until the server has stopped; one that is under way is not to wait for
+ * it. And owner.connects, which does so. */
+void ost_server_join_stops(struct ostler_server *server);
+void ost_server_on_connects(struct ost_owner *owner);
+
 /* From now on a stop has so much time before what is left is cut off. */
 void ost_server_limit_stop(struct ostler_server *server);
 
@@ -181,6 +187,9 @@ bool ost_server_is_detached(const struct ostler_server *server);
 
 /* Name those who still hold: "… its handler still runs" and what. */
 void ost_server_log_holders(struct ostler_server *server, const char *what);
+
+/* holder.follow */
+void ost_server_follow(struct ost_holder *holder);
 
 /* Set up the parts in stop.c. */
 int ost_stop_init(struct ostler_server *server);

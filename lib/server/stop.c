@@ -32,9 +32,11 @@ void ost_server_finish(struct ostler_server *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Does a receiver have datagrams or replies at hand? */
+/* Is a connection being accepted, or does a receiver have datagrams or replies at hand? */
 static bool is_receiving(const struct ostler_server *s)
 {
+    if (s->accepting)
+        return true;
     for (size_t i = 0; i < s->listener_count; i++)
         if (ost_receiver_is_busy(&s->listeners[i]))
             return true;
@@ -317,6 +319,47 @@ static void on_abort(struct ost_stoppable *stoppable)
     abort_server(OST_CONTAINER(stoppable, struct ostler_server, stoppable));
 }
 
+/* Does it neither serve, nor has anything to end? It may start in a later run. */
+static bool is_at_rest(const struct ostler_server *s)
+{
+    if (s->state != OST_SERVER_NEW || s->one || is_receiving(s))
+        return false;
+    for (const struct ost_list *node = s->owner.requests.next; node != &s->owner.requests; node = node->next)
+        if (!OST_CONTAINER(node, struct ostler_request, node)->closing)
+            return false;
+    return true;
+}
+
+/* The reactor's: its run waits for those in the list. */
+static void stop_with_reactor(struct ost_stoppable *stoppable)
+{
+    if (is_at_rest(OST_CONTAINER(stoppable, struct ostler_server, stoppable)))
+        ost_list_remove(&stoppable->node);
+    else
+        on_stop(stoppable);
+}
+
+static void abort_with_reactor(struct ost_stoppable *stoppable)
+{
+    if (is_at_rest(OST_CONTAINER(stoppable, struct ostler_server, stoppable)))
+        ost_list_remove(&stoppable->node);
+    else
+        on_abort(stoppable);
+}
+
+void ost_server_join_stops(struct ostler_server *s)
+{
+    struct ostler_reactor *r = s->owner.reactor;
+
+    if (r->stop_heeded == OST_RUN && ost_list_is_empty(&s->stoppable.node))
+        ost_list_append(&r->stoppables, &s->stoppable.node);
+}
+
+void ost_server_on_connects(struct ost_owner *owner)
+{
+    ost_server_join_stops(owner->server);
+}
+
 static void on_stop_job(struct ost_job *job)
 {
     on_stop(&OST_CONTAINER(job, struct ostler_server, stop_job)->stoppable);
@@ -373,8 +416,8 @@ int ost_stop_init(struct ostler_server *s)
     s->errors = ost_throttle_new_shared();
     if (!s->errors)
         return -ENOMEM;
-    s->stoppable.stop = on_stop;
-    s->stoppable.abort = on_abort;
+    s->stoppable.stop = stop_with_reactor;
+    s->stoppable.abort = abort_with_reactor;
     s->hook.run = on_hook;
     s->stop_job.run = on_stop_job;
     ost_list_init(&s->stoppable.node);
@@ -383,29 +426,35 @@ int ost_stop_init(struct ostler_server *s)
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->left, NULL);
     s->holder.name = name_descriptors;
+    s->holder.follow = ost_server_follow;
     ost_list_append(&r->holders, &s->holder.node);
     ost_list_append(&r->servers, &s->node);
     return 0;
 }
 
-int ostler_server_stop(struct ostler_server *s)
+/* Call function, on our thread, and on our own epoll set. */
+static int tell_server(struct ostler_server *s, void (*function)(struct ost_stoppable *stoppable))
 {
+    int error;
+
     if (!s)
         return -EINVAL;
     if (!ostler_reactor_is_current(s->owner.reactor))
         return -EPERM;
-    on_stop(&s->stoppable);
-    return 0;
+    error = ost_reactor_follow(s->owner.reactor);
+    if (error == 0)
+        function(&s->stoppable);
+    return error;
+}
+
+int ostler_server_stop(struct ostler_server *s)
+{
+    return tell_server(s, on_stop);
 }
 
 int ostler_server_abort(struct ostler_server *s)
 {
-    if (!s)
-        return -EINVAL;
-    if (!ostler_reactor_is_current(s->owner.reactor))
-        return -EPERM;
-    abort_server(s);
-    return 0;
+    return tell_server(s, on_abort);
 }
 
 /* Run what is due for our requests; not for others', since we may be inside a callback

@@ -347,6 +347,80 @@ static void look_at_active(void *arg)
     seen.number = ostler_server_active(d->server);
 }
 
+/* A server that only connects, and is never started. */
+static void start_reactor_and_dial(struct harness_reactor *h, struct dial *d)
+{
+    struct ostler_server_options options = { .address = harness_address(), .conn = &caller, .stop_timeout_ms = 60000 };
+
+    see_afresh();
+    harness_reactor_init(h);
+    ck_assert_int_eq(ostler_server_new(&d->server, &options, h->reactor), 0);
+    harness_reactor_start(h);
+    ck_assert(harness_call(h->reactor, dial, d));
+    ck_assert_int_eq(d->result, 0);
+}
+
+START_TEST(a_stop_of_the_reactor_lets_what_only_connects_end)
+{
+    static const struct ostler_conn_handler handler = { .on_open = write_a_lot_and_close, .on_close = note_close };
+    struct dial d = { .handler = &handler };
+    struct harness_reactor h;
+    int listener = listen_at(d.address, sizeof(d.address), 5), peer;
+
+    lot = new_pattern(LOT);
+    start_reactor_and_dial(&h, &d);
+    peer = accept(listener, NULL, NULL);
+    ck_assert(harness_wait(&seen.opened, 1));
+    ck_assert_int_eq(ostler_reactor_stop(h.reactor), 0);
+    expect_pattern(peer, LOT);
+    ck_assert(harness_expect_end(peer));
+    close(peer);
+    ck_assert_int_eq(harness_reactor_join(&h), 0);
+    check_closed(OSTLER_CLOSE_DONE, 0);
+    ostler_server_free(d.server);
+    harness_reactor_fini(&h);
+    close(listener);
+    free(lot);
+}
+END_TEST
+
+START_TEST(an_abort_of_the_reactor_cuts_off_what_only_connects)
+{
+    struct dial d = { .handler = &caller };
+    struct harness_reactor h;
+    int listener = listen_at(d.address, sizeof(d.address), 5), peer;
+
+    start_reactor_and_dial(&h, &d);
+    peer = accept(listener, NULL, NULL);
+    ck_assert(harness_wait(&seen.opened, 1));
+    ck_assert_int_eq(ostler_reactor_abort(h.reactor), 0);
+    ck_assert_int_eq(harness_reactor_join(&h), 0);
+    ck_assert_int_eq(harness_count(&seen.closed), 1);
+    close(peer);
+    ostler_server_free(d.server);
+    harness_reactor_fini(&h);
+    close(listener);
+}
+END_TEST
+
+START_TEST(a_stop_of_the_reactor_leaves_alone_what_has_not_begun)
+{
+    struct dial d = { .handler = &caller };
+    struct harness_reactor h;
+    int listener = listen_at(d.address, sizeof(d.address), 5);
+
+    start_reactor_and_dial(&h, &d);
+    close(accept(listener, NULL, NULL));
+    ck_assert(harness_wait(&seen.closed, 1));
+    ck_assert_int_eq(ostler_reactor_stop(h.reactor), 0);
+    ck_assert_int_eq(harness_reactor_join(&h), 0);
+    ck_assert_int_eq(ostler_server_start(d.server), 0);
+    ostler_server_free(d.server);
+    harness_reactor_fini(&h);
+    close(listener);
+}
+END_TEST
+
 START_TEST(outgoing_connections_do_not_count_for_max_requests)
 {
     static const struct ostler_conn_handler echoes = { .on_data = echo };
@@ -525,6 +599,9 @@ int main(void)
     tcase_add_test(tc, the_timer_runs_while_it_connects);
     tcase_add_test(tc, when_connect_itself_fails_nothing_is_called);
     tcase_add_test(tc, a_server_that_stops_connects_nowhere);
+    tcase_add_test(tc, a_stop_of_the_reactor_lets_what_only_connects_end);
+    tcase_add_test(tc, an_abort_of_the_reactor_cuts_off_what_only_connects);
+    tcase_add_test(tc, a_stop_of_the_reactor_leaves_alone_what_has_not_begun);
     tcase_add_test(tc, outgoing_connections_do_not_count_for_max_requests);
     tcase_add_test(tc, a_proxy_carries_megabytes_both_ways_and_half_closes);
     tcase_add_test(tc, a_stop_lets_a_proxy_get_the_answer);

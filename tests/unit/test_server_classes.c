@@ -427,6 +427,102 @@ START_TEST(a_request_that_the_mixin_does_not_take_is_reported_and_closed)
 }
 END_TEST
 
+/* ---- A get_request that stops the server ---- */
+
+static int stop_at; /* which connection is the last one */
+static int (*stop_by)(struct ostler_server *s);
+
+static int get_the_last(struct ostler_server *s, int listener, struct ostler_address *peer)
+{
+    int fd = ostler_tcp_server.get_request(s, listener, peer);
+
+    if (fd >= 0 && ostler_server_accepted(s) + 1 == (unsigned)stop_at)
+        seen.result = stop_by(s);
+    return fd;
+}
+
+static const struct ostler_server_class counted = { .get_request = get_the_last };
+
+static struct ostler_server *new_counted(int i)
+{
+    struct ostler_server_options options = { .server_class = &counted, .stop_timeout_ms = 600000 };
+
+    if (i < MIXINS) {
+        options.stream = &echo;
+        options.mixin = mixins[i];
+    } else {
+        options.conn = &echo_conn;
+    }
+    return new_server(options);
+}
+
+enum { LAST = 2 }; /* with one that came before, or without */
+
+START_TEST(who_came_before_get_request_stopped_the_server_is_served)
+{
+    struct ostler_server *server = new_counted(_i / LAST);
+    int clients[LAST];
+
+    stop_at = 1 + _i % LAST;
+    stop_by = ostler_server_stop;
+    for (int i = 0; i < stop_at; i++) {
+        clients[i] = client_of(server);
+        ck_assert(harness_say(clients[i], "hello\n"));
+        if (_i / LAST == 0) /* one at a time */
+            shutdown(clients[i], SHUT_WR);
+    }
+    ck_assert_int_eq(ostler_server_serve_forever(server), 0);
+    ck_assert_int_eq(seen.result, 0);
+    ck_assert_uint_eq(ostler_server_accepted(server), (unsigned)stop_at);
+    for (int i = 0; i < stop_at; i++) {
+        ck_assert(harness_expect(clients[i], "hello\n"));
+        ck_assert(harness_expect_end(clients[i]));
+        close(clients[i]);
+    }
+    ostler_server_free(server);
+}
+END_TEST
+
+START_TEST(who_came_when_get_request_aborted_the_server_is_cut_off)
+{
+    struct ostler_server *server = new_counted(_i);
+    int client = client_of(server);
+
+    stop_at = 1;
+    stop_by = ostler_server_abort;
+    ck_assert_int_eq(ostler_server_serve_forever(server), 0);
+    ck_assert_int_eq(seen.result, 0);
+    ck_assert_uint_eq(ostler_server_accepted(server), 1);
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ostler_server_free(server);
+}
+END_TEST
+
+static int failure;
+
+static int get_nobody(struct ostler_server *s, int listener, struct ostler_address *peer)
+{
+    (void)listener;
+    (void)peer;
+    ostler_server_stop(s);
+    return failure;
+}
+
+START_TEST(a_server_that_get_request_stops_for_nobody_has_stopped)
+{
+    static const struct ostler_server_class class = { .get_request = get_nobody };
+    static const int failures[] = { -EAGAIN, -ECONNABORTED, -ENOMEM };
+    struct ostler_server *server = new_server((struct ostler_server_options){ .server_class = &class, .stream = &greet });
+    int client = client_of(server);
+
+    failure = failures[_i];
+    ck_assert_int_eq(ostler_server_serve_forever(server), 0);
+    close(client);
+    ostler_server_free(server);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("server_classes");
@@ -444,6 +540,10 @@ int main(void)
     tcase_add_loop_test(tc, finish_request_failing_is_reported_once, 0, MIXINS);
     tcase_add_loop_test(tc, a_failing_handler_is_logged_once_and_the_server_survives, 0, MIXINS);
     tcase_add_test(tc, a_flood_of_failures_is_a_few_lines);
+    tc = harness_case(suite, "a get_request that stops the server");
+    tcase_add_loop_test(tc, who_came_before_get_request_stopped_the_server_is_served, 0, (MIXINS + 1) * LAST);
+    tcase_add_loop_test(tc, who_came_when_get_request_aborted_the_server_is_cut_off, 0, MIXINS + 1);
+    tcase_add_loop_test(tc, a_server_that_get_request_stops_for_nobody_has_stopped, 0, 3);
     tc = harness_case(suite, "mix-ins of one's own");
     tcase_add_test(tc, a_mixin_of_ones_own_runs_requests);
     tcase_add_test(tc, a_mixin_that_does_not_open_fails_the_server_with_a_sentence);

@@ -2,7 +2,6 @@
 #include "support/servers.h"
 
 #include <stdatomic.h>
-#include <sys/wait.h>
 
 /* ---- get_request that fails ---- */
 
@@ -397,55 +396,42 @@ START_TEST(after_handle_request_it_can_still_serve_for_ever)
 }
 END_TEST
 
-/* ---- A fork of the program's own ---- */
-
-/* On the reactor's thread: a child frees the server that it has inherited. */
-static void free_in_child(void *arg)
+START_TEST(a_stop_of_the_reactor_ends_what_handle_request_left_in_a_thread)
 {
-    struct ostler_server *server = arg;
-    pid_t child = fork();
+    struct ostler_server *server = new_server((struct ostler_server_options){ .stream = &echo,
+                                                                              .mixin = &ostler_threading });
+    int client = client_of(server);
 
-    if (child == 0) {
-        ostler_server_free(server);
-        _exit(7);
-    }
-    waitpid(child, &seen.result, 0);
-}
-
-START_TEST(what_its_child_frees_goes_on_in_the_parent)
-{
-    struct harness_server h;
-    int client;
-
-    see_afresh();
-    harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .conn = &echo_conn });
-    ck_assert(harness_call(ostler_server_reactor(h.server), free_in_child, h.server));
-    ck_assert(WIFEXITED(seen.result));
-    ck_assert_int_eq(WEXITSTATUS(seen.result), 7);
-    client = client_of(h.server);
+    ck_assert_int_eq(ostler_server_handle_request(server), 1);
     check_echo(client, "hello\n");
+    ck_assert_int_eq(ostler_reactor_stop(ostler_server_reactor(server)), 0);
+    ck_assert_int_eq(ostler_reactor_run(ostler_server_reactor(server)), 0);
+    ck_assert(harness_expect_end(client));
     close(client);
-    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(ostler_server_handle_request(server), -ESHUTDOWN);
+    ostler_server_free(server);
 }
 END_TEST
 
-START_TEST(a_child_serves_with_what_it_has_inherited_and_so_does_the_parent)
+static int start_own(struct ostler_stream *s)
 {
-    struct ostler_server *server = new_server((struct ostler_server_options){ .stream = &greet });
-    int client = client_of(server), status = -1;
-    pid_t child = fork();
+    seen.result = ostler_server_start(ostler_stream_server(s));
+    return ostler_stream_printf(s, "hello\n");
+}
 
-    if (child == 0)
-        _exit(ostler_server_handle_request(server) == 1 ? 7 : 1);
-    ck_assert(harness_expect(client, "hello\n"));
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert(WIFEXITED(status));
-    ck_assert_int_eq(WEXITSTATUS(status), 7);
-    close(client);
-    client = client_of(server);
+START_TEST(a_handler_of_handle_request_does_not_start_its_server)
+{
+    static const struct ostler_stream_handler starting = { .handle = start_own };
+    struct ostler_server *server = new_server((struct ostler_server_options){ .stream = &starting });
+    int client = client_of(server);
+
     ck_assert_int_eq(ostler_server_handle_request(server), 1);
+    ck_assert_int_eq(seen.result, -EBUSY);
     ck_assert(harness_expect(client, "hello\n"));
     close(client);
+    ck_assert_int_eq(ostler_reactor_stop(ostler_server_reactor(server)), 0);
+    ck_assert_int_eq(ostler_reactor_run(ostler_server_reactor(server)), 0);
+    ck_assert_int_eq(ostler_server_start(server), 0);
     ostler_server_free(server);
 }
 END_TEST
@@ -475,8 +461,7 @@ int main(void)
     tcase_add_test(tc, handle_request_after_a_shutdown_says_so_each_time);
     tcase_add_test(tc, a_stop_of_the_reactor_while_a_handler_computes_is_not_lost);
     tcase_add_test(tc, after_handle_request_it_can_still_serve_for_ever);
-    tc = harness_case(suite, "a fork of the program's own");
-    tcase_add_test(tc, what_its_child_frees_goes_on_in_the_parent);
-    tcase_add_test(tc, a_child_serves_with_what_it_has_inherited_and_so_does_the_parent);
+    tcase_add_test(tc, a_stop_of_the_reactor_ends_what_handle_request_left_in_a_thread);
+    tcase_add_test(tc, a_handler_of_handle_request_does_not_start_its_server);
     return harness_main(suite);
 }

@@ -1,8 +1,8 @@
 /* What the calling thread does just now: whose handler it runs, and from where that has
- * called us. A fiber that waits takes both along, and gets them back (wait.c, and who resumes
- * it: fibers.c, run.c). */
-#ifndef OST_REQUEST_CURRENT_H
-#define OST_REQUEST_CURRENT_H
+ * called us. A fiber that waits takes both along, and gets them back (wait.c). Who lets another handler go
+ * on, or runs a reactor inside of one, is himself again afterwards (fibers.c, run.c, reactor.c). */
+#ifndef OST_REACTOR_CURRENT_H
+#define OST_REACTOR_CURRENT_H
 
 #include <ostler/request.h>
 

@@ -1,4 +1,4 @@
-#include "request/current.h"
+#include "reactor/current.h"
 
 #include <ostler/here.h>
 
