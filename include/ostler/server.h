@@ -271,9 +271,10 @@ OSTLER_API int ostler_server_requests(struct ostler_server *server,
 
 /** Write a line for each live request of every server on the reactor to its log, at level
  *  info, soon: service, peer, age, bytes in and out, where it waits and since when; before them
- *  a line for each server, with their number. Many are written a part at a time, one server's after
- *  the other's, between which the loop goes on: what has ended or has come meanwhile is not among
- *  them, and while a list is still being written no other one is begun. 0, -EINVAL, -ENOMEM, -EPERM. Thread: any. */
+ *  a line for each server, with their number and that of its dropped datagrams, if any. Many are
+ *  written a part at a time, one server's after the other's, between which the loop goes on: what
+ *  has ended or has come meanwhile is not among them, and while a list is still being written no
+ *  other one is begun. 0, -EINVAL, -ENOMEM, -EPERM. Thread: any. */
 OSTLER_API int ostler_reactor_log_requests(struct ostler_reactor *reactor);
 
 /** How many datagrams were dropped: by the kernel, since they came faster than they were

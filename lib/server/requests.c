@@ -203,10 +203,14 @@ static void log_request(const struct ostler_server *s, const struct ostler_reque
 
 static void write_head(struct ostler_server *s)
 {
+    unsigned long long dropped = ostler_server_dropped(s);
     size_t count = ost_server_count_requests(s);
+    char loss[64] = "";
 
-    ostler_log_write(ostler_server_log(s), OSTLER_LOG_INFO, "%s: %zu live request%s (%s)", s->name, count,
-                     count == 1 ? "" : "s", s->mixin ? s->mixin->name : "evented");
+    if (dropped > 0)
+        snprintf(loss, sizeof(loss), "; %llu datagram%s dropped", dropped, dropped == 1 ? "" : "s");
+    ostler_log_write(ostler_server_log(s), OSTLER_LOG_INFO, "%s: %zu live request%s (%s)%s", s->name, count,
+                     count == 1 ? "" : "s", s->mixin ? s->mixin->name : "evented", loss);
 }
 
 static void begin(struct ostler_server *s)

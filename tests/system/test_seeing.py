@@ -81,6 +81,16 @@ class List(Case):
             text = self.list(daemon, r"0 live requests")
             self.assertEqual(text.count("live request"), 1)
 
+    def test_datagrams_whose_replies_went_nowhere_are_counted(self):
+        for mixin in ("evented", "fibers", "threading", "forking"):
+            folder = self.scratch()
+            daemon = self.start_daemon({"echo": ostler.service("echo", mixin, f"unixgram:{folder}/echo")})
+            with self.subTest(mixin), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+                client.bind(f"{folder}/client")
+                (folder / "client").unlink()
+                client.sendto(b"hello", f"{folder}/echo")
+                self.list(daemon, rf" info echo: 0 live requests \({mixin}\); 1 datagram dropped$")
+
     def test_the_child_that_is_named_is_the_one(self):
         daemon = self.start_daemon({"echo": ostler.service("echo", "forking")})
         self.talking(daemon)
