@@ -23,11 +23,13 @@ struct ostler_signal;
 /** Make a reactor. log is borrowed and must outlive it; NULL: standard error.
  *  -ENOMEM, -EMFILE or another -errno.
  *
- *  In a process that the program itself forks, as daemon(3) does, it may be run and freed, and so may signals and
- *  servers be made, started, stopped, closed and freed: it gets an epoll set of its own then, in place of the inherited
- *  one, and the parent's goes on as it was. What was posted and has not run yet does so in both. Threads of the
- *  parent are not there, and what handlers do in them goes on in the parent alone. Other connections that were open
- *  are in both: who ends them, as ostler_server_free() does, ends them for the other. */
+ *  In a process that the program itself forks, as daemon(3) does, it may be run and freed, and so may
+ *  signals and servers be made, started, stopped, closed and freed: it gets an epoll set of its own then, in
+ *  place of the inherited one, and the parent's goes on as it was. A run that is under way is the parent's: a
+ *  child that a callback or handler has forked does not return into it. What was posted and has not run yet
+ *  does so in both. Threads of the parent are not there, and what handlers do in them goes on in the parent
+ *  alone. Other connections that were open are in both: who ends them, as ostler_server_free() does, ends
+ *  them for the other. */
 OSTLER_API int ostler_reactor_new(struct ostler_reactor **out, const struct ostler_log *log);
 
 /** Free a reactor that does not run, after everything on it. NULL is fine. */

@@ -279,8 +279,8 @@ OSTLER_API int ostler_reactor_log_requests(struct ostler_reactor *reactor);
 
 /** How many datagrams were dropped: by the kernel, since they came faster than they were
  *  taken (SO_MEMINFO in socket(7)); replies that the kernel refused; and what had been
- *  received, and not begun, when a stop's time had run out or the server was aborted. What the
- *  kernel still had then is in no count. */
+ *  received, and had no place yet, when a stop's time had run out or the server was aborted. What
+ *  the kernel still had then is in no count. */
 OSTLER_API unsigned long long ostler_server_dropped(const struct ostler_server *server);
 
 OSTLER_END

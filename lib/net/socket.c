@@ -342,6 +342,17 @@ int ost_socket_set_nodelay(int fd)
     return set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
+/* Of a listener the kernel tells it in this member. */
+unsigned ost_socket_waiting(int fd)
+{
+    struct tcp_info info = { 0 };
+    socklen_t length = sizeof(info);
+
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 || info.tcpi_state != TCP_LISTEN
+               ? 0
+               : info.tcpi_unacked;
+}
+
 OST_HOT int ost_socket_set_receive_timeout(int fd, long ms)
 {
     struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };

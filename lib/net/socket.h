@@ -116,6 +116,9 @@ uint32_t ost_socket_drops(int fd);
 /* TCP_NODELAY, for what a listener accepts, too: Linux hands it on. */
 int ost_socket_set_nodelay(int fd);
 
+/* How many connections wait at a TCP listener to be accepted. */
+unsigned ost_socket_waiting(int fd);
+
 /* Let blocking receives give up with EAGAIN after ms; 0: never. */
 int ost_socket_set_receive_timeout(int fd, long ms);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/thread.h"
+#include "server/receiver.h"
 #include "server/server.h"
 
 bool ost_server_is_detached(const struct ostler_server *s)
@@ -79,6 +80,16 @@ static void forbid_children(struct ostler_server *s)
     s->mixin = &s->childless;
 }
 
+/* What has arrived, and was not taken in, is nobody's. */
+static void forget_rest(struct ostler_server *s)
+{
+    for (size_t i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].receiver) {
+            s->listeners[i].receiver->rest = 0;
+            ost_listener_close(&s->listeners[i]);
+        }
+}
+
 /* End everything but the handlers that run. Do any? */
 static bool leave_alone(struct ostler_server *s)
 {
@@ -89,6 +100,7 @@ static bool leave_alone(struct ostler_server *s)
         forbid_children(s);
     if (s->state < OST_SERVER_STOPPING)
         ost_server_begin_stop(s);
+    forget_rest(s);
     if (s->state != OST_SERVER_STOPPED)
         ost_server_finish(s);
     return s->running > 0;

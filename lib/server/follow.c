@@ -25,6 +25,9 @@ void ost_server_follow(struct ost_holder *holder)
     struct ostler_server *s = OST_CONTAINER(holder, struct ostler_server, holder);
     struct ost_list *node, *next;
 
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->left, NULL);
+    s->waiters = 0; /* threads in ostler_server_shutdown() */
     s->filling = true;
     OST_LIST_EACH(node, next, &s->owner.requests) {
         struct ostler_request *r = OST_CONTAINER(node, struct ostler_request, node);

@@ -137,6 +137,10 @@ static bool accept_one(struct ost_listener *l)
 
     s->accepting = true;
     fd = get_request(l, &peer);
+    if (fd >= 0 && l->early > 0) {
+        l->early--;
+        ost_socket_set_nodelay(fd);
+    }
     error = fd < 0 ? fd : ost_server_admit(s, fd, &peer);
     s->accepting = false;
     ost_server_check_running(s);
@@ -215,8 +219,10 @@ int ost_listener_activate(struct ost_listener *l)
 {
     const struct ostler_server_options *options = &l->server->owner.options;
 
-    if (options->disable_nagle && l->address.kind == OST_TCP)
+    if (options->disable_nagle && l->address.kind == OST_TCP) {
         ost_socket_set_nodelay(l->fd); /* one that was inherited may be SCTP, which knows no such option */
+        l->early = ost_socket_waiting(l->fd);
+    }
     return l->receiver ? 0 : ost_socket_listen(l->fd, options->backlog);
 }
 

@@ -26,6 +26,7 @@ struct ost_listener {
     bool paused;
     bool passing;      /* it is other processes' turn, see balance.c */
     uint32_t accepted; /* as guard.c has seen it last */
+    unsigned early;    /* so many connections, or fewer, wait there since before it had our options */
 };
 
 /* Once, when the server is made: -ENOMEM. And when it is freed. */

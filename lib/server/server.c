@@ -145,9 +145,9 @@ int ost_server_admit(struct ostler_server *s, int fd, const struct ostler_addres
         close(fd);
         return error;
     }
-    tell_of_stop(s, r);
     if (!verify(s, r))
         return 0;
+    tell_of_stop(s, r);
     if (defers(s)) {
         s->parked++;
         ost_park(OST_CONTAINER(r, struct ost_stream, request));

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -259,6 +260,44 @@ START_TEST(a_hundred_servers_are_freed_while_their_threads_begin)
 }
 END_TEST
 
+static atomic_uint verified;
+
+static bool count_verified(struct ostler_server *s, const struct ostler_request *r)
+{
+    (void)s;
+    (void)r;
+    atomic_fetch_add(&verified, 1);
+    return true;
+}
+
+/* What stands in the kernel's buffer when the server is freed, and comes later, is nobody's. */
+START_TEST(who_is_left_alone_takes_no_more_datagrams)
+{
+    static const struct ostler_server_class class = { .verify_request = count_verified };
+    struct ostler_server_options options = options_of(2 + _i);
+    struct ostler_server *server;
+    unsigned before;
+    int client;
+
+    options.no_block_on_close = true;
+    options.max_requests = 1;
+    options.queue = 4;
+    options.server_class = &class;
+    client = begin(&server, &options);
+    for (int i = 0; i < 40; i++)
+        ck_assert(harness_say(client, "waits in the kernel\n"));
+    ck_assert_int_eq(ostler_server_start(server), 0);
+    ck_assert_int_eq(ostler_server_close(server, 60), -ETIMEDOUT);
+    ostler_server_free(server);
+    before = atomic_load(&verified);
+    ck_assert(harness_say(client, "too late\n"));
+    harness_raise(&matrix_seen()->go);
+    ck_assert(harness_settle(1)); /* the server is gone */
+    ck_assert_uint_eq(atomic_exchange(&verified, 0), before);
+    leave(client);
+}
+END_TEST
+
 static pthread_t forker; /* the thread that forked last */
 
 static void note_forker(void)
@@ -427,6 +466,7 @@ int main(void)
     tcase_add_loop_test(tc, active_children_are_counted_and_listed, 0, APART);
     tcase_add_loop_test(tc, without_block_on_close_handlers_go_on_by_themselves, 0, APART);
     tcase_add_loop_test(tc, daemon_threads_are_not_waited_for, 0, 2);
+    tcase_add_loop_test(tc, who_is_left_alone_takes_no_more_datagrams, 0, 2);
     tcase_add_loop_test(tc, a_shutdown_does_not_wait_for_daemon_threads, 0, 2);
     tcase_add_test(tc, a_hundred_servers_are_freed_while_their_threads_begin);
     tcase_add_test(tc, no_child_is_forked_beside_the_program);

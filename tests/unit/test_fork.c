@@ -435,6 +435,38 @@ START_TEST(what_a_thread_of_the_parents_does_goes_on_there)
 }
 END_TEST
 
+static int stay_until_let_go(struct ostler_stream *s)
+{
+    char byte;
+
+    if (ostler_stream_write(s, "here\n", 5) < 0 || ostler_stream_read(s, &byte, 1) != 0)
+        return -EPROTO;
+    harness_raise(&seen.handled);
+    return harness_wait(&seen.release, 1) ? 0 : -ETIMEDOUT;
+}
+
+START_TEST(a_child_does_not_wait_for_who_waits_in_the_parent)
+{
+    static const struct ostler_stream_handler stay = { .handle = stay_until_let_go };
+    struct harness_server h;
+    pthread_t thread;
+    int client;
+
+    see_afresh();
+    harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .stream = &stay, .mixin = &ostler_threading });
+    client = client_of(h.server);
+    ck_assert(harness_expect(client, "here\n"));
+    ck_assert_int_eq(pthread_create(&thread, NULL, shut_down, h.server), 0);
+    ck_assert(harness_wait(&seen.handled, 1)); /* it is told of the stop */
+    ck_assert_int_eq(in_child(free_server, h.server), RIGHT);
+    harness_raise(&seen.release);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(harness_join(&h), 0);
+    harness_free(&h);
+    close(client);
+}
+END_TEST
+
 /* ---- Lacks ---- */
 
 enum { MOST_CALLS = 60, ALL_WELL = 9 };
@@ -523,6 +555,7 @@ int main(void)
     tcase_add_test(tc, a_child_does_not_wait_for_an_idle_thread_of_the_parents);
     tcase_add_loop_test(tc, what_a_thread_of_the_parents_does_goes_on_there, 0, USES);
     tcase_add_loop_test(tc, what_no_thread_has_come_for_is_the_parents_too, 0, USES);
+    tcase_add_test(tc, a_child_does_not_wait_for_who_waits_in_the_parent);
     tc = harness_case(suite, "lacks");
     tcase_add_test(tc, a_child_needs_no_more_descriptors_than_the_parent);
     tcase_add_loop_test(tc, what_a_child_lacks_at_first_it_may_have_later, 0, 2);

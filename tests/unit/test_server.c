@@ -473,6 +473,31 @@ START_TEST(an_accepted_socket_has_the_options_asked_for)
 }
 END_TEST
 
+/* The one whose coming has started the service, and a later one. */
+START_TEST(who_waits_at_an_inherited_socket_gets_the_options_too)
+{
+    static const struct ostler_stream_handler look = { .handle = look_at_socket, .disable_nagle = true };
+    struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), early = socket(AF_INET, SOCK_STREAM, 0), later;
+    socklen_t size = sizeof(any);
+    struct harness_server h;
+    char address[16];
+
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&any, size), 0);
+    ck_assert_int_eq(listen(listener, 5), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&any, &size), 0);
+    ck_assert_int_eq(connect(early, (struct sockaddr *)&any, size), 0);
+    snprintf(address, sizeof(address), "fd:%d", listener);
+    harness_start(&h, &(struct ostler_server_options){ .address = address, .stream = &look });
+    later = client_of(h.server);
+    ck_assert(harness_expect(early, "nodelay 1, cloexec 1\n"));
+    ck_assert(harness_expect(later, "nodelay 1, cloexec 1\n"));
+    close(early);
+    close(later);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 START_TEST(a_thousand_failing_constructors_leak_no_descriptor)
 {
     struct ostler_server *taken, *server = NULL;
@@ -598,6 +623,7 @@ int main(void)
     tcase_add_test(tc, two_servers_share_a_port_if_both_allow_it);
     tcase_add_test(tc, the_listening_socket_has_the_options_asked_for);
     tcase_add_test(tc, an_accepted_socket_has_the_options_asked_for);
+    tcase_add_test(tc, who_waits_at_an_inherited_socket_gets_the_options_too);
     tcase_add_test(tc, a_thousand_failing_constructors_leak_no_descriptor);
     tcase_add_test(tc, without_descriptors_it_fails_with_a_sentence);
     tc = harness_case(suite, "all in one");

@@ -427,25 +427,43 @@ START_TEST(a_request_that_the_mixin_does_not_take_is_reported_and_closed)
 }
 END_TEST
 
-/* ---- A get_request that stops the server ---- */
+/* ---- A get_request, or a verify_request, that stops the server ---- */
 
-static int stop_at; /* which connection is the last one */
+static int came, stop_at; /* which connection is the last one */
 static int (*stop_by)(struct ostler_server *s);
+
+static void look_for_the_last(struct ostler_server *s)
+{
+    if (++came == stop_at)
+        seen.result = stop_by(s);
+}
 
 static int get_the_last(struct ostler_server *s, int listener, struct ostler_address *peer)
 {
     int fd = ostler_tcp_server.get_request(s, listener, peer);
 
-    if (fd >= 0 && ostler_server_accepted(s) + 1 == (unsigned)stop_at)
-        seen.result = stop_by(s);
+    if (fd >= 0)
+        look_for_the_last(s);
     return fd;
 }
 
-static const struct ostler_server_class counted = { .get_request = get_the_last };
-
-static struct ostler_server *new_counted(int i)
+static bool verify_the_last(struct ostler_server *s, const struct ostler_request *r)
 {
-    struct ostler_server_options options = { .server_class = &counted, .stop_timeout_ms = 600000 };
+    (void)r;
+    look_for_the_last(s);
+    return true;
+}
+
+static const struct ostler_server_class counted[] = { { .get_request = get_the_last },
+                                                      { .verify_request = verify_the_last } };
+
+enum { SLOTS = sizeof(counted) / sizeof(counted[0]) };
+
+static struct ostler_server *new_counted(int slot, int i)
+{
+    struct ostler_server_options options = { .server_class = &counted[slot], .stop_timeout_ms = 600000 };
+
+    came = 0;
 
     if (i < MIXINS) {
         options.stream = &echo;
@@ -458,17 +476,18 @@ static struct ostler_server *new_counted(int i)
 
 enum { LAST = 2 }; /* with one that came before, or without */
 
-START_TEST(who_came_before_get_request_stopped_the_server_is_served)
+START_TEST(who_came_before_a_slot_stopped_the_server_is_served)
 {
-    struct ostler_server *server = new_counted(_i / LAST);
+    int mixin = _i / LAST / SLOTS;
+    struct ostler_server *server = new_counted(_i % SLOTS, mixin);
     int clients[LAST];
 
-    stop_at = 1 + _i % LAST;
+    stop_at = 1 + _i / SLOTS % LAST;
     stop_by = ostler_server_stop;
     for (int i = 0; i < stop_at; i++) {
         clients[i] = client_of(server);
         ck_assert(harness_say(clients[i], "hello\n"));
-        if (_i / LAST == 0) /* one at a time */
+        if (mixin == 0) /* one at a time */
             shutdown(clients[i], SHUT_WR);
     }
     ck_assert_int_eq(ostler_server_serve_forever(server), 0);
@@ -483,9 +502,9 @@ START_TEST(who_came_before_get_request_stopped_the_server_is_served)
 }
 END_TEST
 
-START_TEST(who_came_when_get_request_aborted_the_server_is_cut_off)
+START_TEST(who_came_when_a_slot_aborted_the_server_is_cut_off)
 {
-    struct ostler_server *server = new_counted(_i);
+    struct ostler_server *server = new_counted(_i % SLOTS, _i / SLOTS);
     int client = client_of(server);
 
     stop_at = 1;
@@ -540,9 +559,9 @@ int main(void)
     tcase_add_loop_test(tc, finish_request_failing_is_reported_once, 0, MIXINS);
     tcase_add_loop_test(tc, a_failing_handler_is_logged_once_and_the_server_survives, 0, MIXINS);
     tcase_add_test(tc, a_flood_of_failures_is_a_few_lines);
-    tc = harness_case(suite, "a get_request that stops the server");
-    tcase_add_loop_test(tc, who_came_before_get_request_stopped_the_server_is_served, 0, (MIXINS + 1) * LAST);
-    tcase_add_loop_test(tc, who_came_when_get_request_aborted_the_server_is_cut_off, 0, MIXINS + 1);
+    tc = harness_case(suite, "a slot that stops the server");
+    tcase_add_loop_test(tc, who_came_before_a_slot_stopped_the_server_is_served, 0, (MIXINS + 1) * LAST * SLOTS);
+    tcase_add_loop_test(tc, who_came_when_a_slot_aborted_the_server_is_cut_off, 0, (MIXINS + 1) * SLOTS);
     tcase_add_loop_test(tc, a_server_that_get_request_stops_for_nobody_has_stopped, 0, 3);
     tc = harness_case(suite, "mix-ins of one's own");
     tcase_add_test(tc, a_mixin_of_ones_own_runs_requests);
