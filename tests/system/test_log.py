@@ -146,7 +146,7 @@ class Pipe(Case):
     def check(self, mixin, lines_each):
         reader, writer = os.pipe()
         self.closing(reader)
-        daemon = Running(self, {"echo": ostler.service("echo", mixin)}, writer, log_level="debug")
+        daemon = Running(self, {"echo": ostler.service("echo", mixin, stall_warn_ms=0)}, writer, log_level="debug")
         os.close(writer)
         daemon.serve(1000, end=clients.reset)
         log = Reader(reader)
