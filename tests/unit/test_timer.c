@@ -536,12 +536,15 @@ START_TEST(who_holds_the_loop_is_told_again_after_a_second)
 END_TEST
 
 static struct {
+    atomic_int awaited; /* who says this holds the loop, once */
     struct harness_event held, released;
 } taking;
 
 static int hold_or_drop(struct ostler_datagram *d)
 {
-    if (*(const char *)ostler_datagram_data(d) == 'h') {
+    int said = *(const char *)ostler_datagram_data(d);
+
+    if (atomic_compare_exchange_strong(&taking.awaited, &said, 0)) {
         harness_raise(&taking.held);
         harness_wait(&taking.released, harness_count(&taking.held));
     }
@@ -550,13 +553,15 @@ static int hold_or_drop(struct ostler_datagram *d)
 
 static const struct ostler_datagram_handler holder = { .on_datagram = hold_or_drop };
 
-/* Send until the loop is held: it has taken what came before. */
+/* Send until the loop is held: it has taken what came before. Nothing that was said for an earlier hold does that. */
 static void hold_loop(int client)
 {
     int before = harness_count(&taking.held);
+    char word[] = { (char)('1' + before), 0 };
 
+    atomic_store(&taking.awaited, word[0]);
     do /* the kernel may drop it */
-        ck_assert(harness_say(client, "h"));
+        ck_assert(harness_say(client, word));
     while (harness_is_silent(client) && harness_count(&taking.held) == before);
 }
 
