@@ -7,14 +7,18 @@
  * are opened anew: standard error itself is shared with who started us and with the programs that handlers
  * start, which may not expect it. Who may not open it writes as before.
  *
- * All this is static: a thread that outlives its server, and is given up on, may still write while the
- * process ends. */
+ * The count is shared with the children that serve requests: whoever writes next tells what any of them has lost,
+ * and nobody tells it again.
+ *
+ * All this is static, or for ever: a thread that outlives its server, and is given up on, may still write while
+ * the process ends. */
 #include "daemon/journal.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,7 +29,8 @@ enum { LINE = 1001 };
 static struct ostler_log journal;
 static char who[24]; /* begins each line: those of several workers are told apart */
 static int out = STDERR_FILENO;
-static atomic_uint lost;
+static atomic_uint own;
+static atomic_uint *lost = &own;
 
 static int print(int level, const char *line)
 {
@@ -45,19 +50,30 @@ static int tell_of_lost(unsigned count)
 
 static void write_line(void *user, int level, const char *line)
 {
-    unsigned count = atomic_exchange(&lost, 0);
+    unsigned count = atomic_exchange(lost, 0);
 
     (void)user;
     if (count > 0 && tell_of_lost(count) < 0)
-        atomic_fetch_add(&lost, count + 1);
+        atomic_fetch_add(lost, count + 1);
     else if (print(level, line) < 0)
-        atomic_fetch_add(&lost, 1);
+        atomic_fetch_add(lost, 1);
+}
+
+/* Without memory for that each process has a count of its own. */
+static void share_count(void)
+{
+    void *memory = mmap(NULL, sizeof(*lost), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (memory != MAP_FAILED)
+        lost = memory;
 }
 
 const struct ostler_log *ost_journal_open(const struct ost_conf *conf)
 {
     journal.level = conf->log_level;
     journal.write = write_line;
+    if (lost == &own)
+        share_count();
     if (conf->number > 0)
         snprintf(who, sizeof(who), "worker %d: ", conf->number);
     return &journal;

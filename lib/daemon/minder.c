@@ -10,7 +10,8 @@
  *
  * It says that it is ready by a pipe. Whether it dies before, the pipe's end alone would not tell: what the program has
  * started before it was a worker may hold the other end. The next one's pipe is made as soon as this one is ready: when
- * it dies, clients of other services may hold all descriptors.
+ * it dies, clients of other services may hold all descriptors. They may take what is free for a moment between the two
+ * pipes as well: then the next one's is tried again until it can be made (backoff.c).
  *
  * Orders come from handlers of signals (stopper.c), in the middle of whatever runs: they take
  * no locks. One who sends the worker a signal is counted while he does, and it is reaped

@@ -4,6 +4,7 @@ import os
 import pathlib
 import pty
 import re
+import socket
 import subprocess
 import sys
 import termios
@@ -37,11 +38,12 @@ class Running:
             ready.read_until(r"(?m)^ready$")
         self.addresses = [ostler.Address.parse(line.split(" ")[1]) for line in ready.text.splitlines()[:-1]]
 
-    def serve(self, count, address=None):
+    def serve(self, count, address=None, end=socket.socket.close):
         """So many clients, each of which gets its answer."""
         for number in range(count):
             with clients.connect(address or self.addresses[0]) as client:
                 assert clients.ask(client, b"hello\n") == b"hello\n", number
+                end(client)
 
     def stop(self):
         self.process.terminate()
@@ -139,21 +141,29 @@ class File(Case):
 
 
 class Pipe(Case):
-    def test_lines_that_were_lost_are_counted_and_told_when_it_is_read_again(self):
+    """Lines are lost, and told when it is read again: of each client one that it is closed, and one of its child's."""
+
+    def check(self, mixin, lines_each):
         reader, writer = os.pipe()
         self.closing(reader)
-        daemon = Running(self, {"echo": ostler.service("echo", "evented")}, writer, log_level="debug")
+        daemon = Running(self, {"echo": ostler.service("echo", mixin, stall_warn_ms=0)}, writer, log_level="debug")
         os.close(writer)
-        daemon.serve(1000)
+        daemon.serve(1000, end=clients.reset)
         log = Reader(reader)
-        log.read_until(r"(.* closed: .*\n){200}")
+        log.read_until(r"(.*\n){400}")
+        daemon.serve(1, end=clients.reset)
         daemon.process.terminate()
-        log.read_until(r"stopping on SIGTERM\n")
         log.read_to_end()
         lost = sum(map(int, re.findall(r" error (\d+) lines? of the log lost\n", log.text)))
         self.assertGreater(lost, 0)
-        self.assertEqual(log.text.count(" closed: ") + lost, 1000)
+        self.assertEqual(len(re.findall(r" (?:closed|request failed): ", log.text)) + lost, 1001 * lines_each)
         self.assertEqual(daemon.process.wait(ostler.scaled(5)), 0)
+
+    def test_lines_that_were_lost_are_counted(self):
+        self.check("evented", 1)
+
+    def test_so_are_those_of_children(self):
+        self.check("forking", 2)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <ostler/sys/balance.h>
@@ -469,7 +470,7 @@ END_TEST
 
 /* ---- Lacks ---- */
 
-enum { MOST_CALLS = 60, ALL_WELL = 9 };
+enum { MOST_CALLS = 60, ALL_WELL = 9, FEW = 64 };
 
 static int failing_call;
 
@@ -503,6 +504,10 @@ static int (*const lacking[])(void *reactor) = { run_twice, free_after_a_lack };
 
 static int run_without_descriptors(void *reactor)
 {
+    const struct rlimit few = { .rlim_cur = FEW, .rlim_max = FEW }; /* else there may be a billion to take */
+
+    if (setrlimit(RLIMIT_NOFILE, &few) < 0)
+        return WRONG;
     while (fcntl(0, F_DUPFD_CLOEXEC, 3) >= 0)
         continue;
     return errno == EMFILE ? run_reactor(reactor) : WRONG;

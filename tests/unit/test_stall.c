@@ -4,13 +4,14 @@
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "support/harness.h"
 
-enum { LOT = 16 * 1024 * 1024, FLOOD = 40 };
+enum { LOT = 16 * 1024 * 1024, FLOOD = 40, TICK_MS = 10 };
 
 #define HELD "held the loop for"
 
@@ -45,6 +46,19 @@ static bool is_told(struct harness_log *log, int client, const char *what)
         return false;
     found = strstr(log->text, line);
     return sscanf(found + strlen(line), "%ld ms\n", &ms) == 1 && ms > 100 && ms < harness_deadline_ms();
+}
+
+/* Is no more time told than there was since begin, which each line rounds? Others may be named too, who were off the
+ * processor for long. */
+static bool no_time_is_told_twice(const struct harness_log *log, uint64_t begin)
+{
+    long told = 0;
+
+    for (const char *at = log->text; (at = strstr(at, HELD));) {
+        at += strlen(HELD);
+        told += strtol(at, NULL, 10) - TICK_MS;
+    }
+    return told <= (long)(harness_now_ms() - begin);
 }
 
 /* ---- Evented callbacks ---- */
@@ -127,6 +141,7 @@ static bool read_lot(int client)
 
 START_TEST(a_callback_that_takes_long_is_named)
 {
+    uint64_t begin = harness_now_ms();
     struct harness_server h;
     int client;
 
@@ -143,8 +158,7 @@ START_TEST(a_callback_that_takes_long_is_named)
     close(client);
     ck_assert_int_eq(ostler_server_shutdown(h.server), 0);
     ck_assert_int_eq(harness_join(&h), 0);
-    if (!callbacks[_i].handler.on_drain) /* to write a lot may take long, too */
-        ck_assert_int_eq(harness_log_count(&h.log, HELD), 1);
+    ck_assert(no_time_is_told_twice(&h.log, begin));
     harness_free(&h);
 }
 END_TEST
@@ -193,7 +207,7 @@ START_TEST(a_handler_is_named_with_the_call_in_which_it_gave_the_loop_back)
     start_waiter(&h, on_the_loop[_i], 0);
     client = harness_connect(h.server);
     ck_assert(harness_say(client, "hold\n"));
-    ck_assert(harness_log_wait(&h.log, HELD));
+    ck_assert(harness_log_wait(&h.log, "its handler, which now waits "));
     snprintf(what, sizeof(what), "its handler, which now waits at %s:%d,", __FILE__, line_of_call);
     ck_assert(is_told(&h.log, client, what));
     close(client);
@@ -203,6 +217,7 @@ END_TEST
 
 START_TEST(a_handler_that_returns_is_named_with_its_last_call)
 {
+    uint64_t begin = harness_now_ms();
     struct harness_server h;
     char what[200];
     int client;
@@ -210,14 +225,14 @@ START_TEST(a_handler_that_returns_is_named_with_its_last_call)
     start_waiter(&h, on_the_loop[_i], 0);
     client = harness_connect(h.server);
     ck_assert(harness_say(client, "end\n"));
-    ck_assert(harness_log_wait(&h.log, HELD));
+    ck_assert(harness_log_wait(&h.log, "its handler, which called last "));
     snprintf(what, sizeof(what), "its handler, which called last at %s:%d,", __FILE__, line_of_call);
     ck_assert(is_told(&h.log, client, what));
     ck_assert(harness_expect_end(client));
     close(client);
     ck_assert_int_eq(ostler_server_shutdown(h.server), 0);
     ck_assert_int_eq(harness_join(&h), 0);
-    ck_assert_int_eq(harness_log_count(&h.log, HELD), 1);
+    ck_assert(no_time_is_told_twice(&h.log, begin));
     harness_free(&h);
 }
 END_TEST
@@ -253,7 +268,7 @@ START_TEST(a_thread_holds_nobody)
     close(client);
     ck_assert_int_eq(ostler_server_shutdown(h.server), 0);
     ck_assert_int_eq(harness_join(&h), 0);
-    ck_assert_int_eq(harness_log_count(&h.log, HELD), 0);
+    ck_assert_int_eq(harness_log_count(&h.log, "its handler"), 0);
     harness_free(&h);
 }
 END_TEST
@@ -444,6 +459,7 @@ END_TEST
 /* As a large process would: nobody but who forks it is to be named for that. */
 START_TEST(forking_is_named)
 {
+    uint64_t begin = harness_now_ms();
     struct harness_server h;
     int client;
 
@@ -456,7 +472,7 @@ START_TEST(forking_is_named)
     close(client);
     ck_assert_int_eq(ostler_server_shutdown(h.server), 0);
     ck_assert_int_eq(harness_join(&h), 0);
-    ck_assert_int_eq(harness_log_count(&h.log, HELD), 1);
+    ck_assert(no_time_is_told_twice(&h.log, begin));
     harness_free(&h);
 }
 END_TEST
