@@ -91,11 +91,14 @@ static int set_timer(struct ostler_conn *c)
     return ostler_conn_set_timer(c, 1);
 }
 
+static struct harness_event written;
+
 static ssize_t write_a_lot(struct ostler_conn *c, const void *data, size_t n)
 {
     static const char lot[LOT];
     int error = ostler_conn_write(c, lot, sizeof(lot));
 
+    harness_raise(&written);
     (void)data;
     return error < 0 ? error : (ssize_t)n;
 }
@@ -129,11 +132,14 @@ static const struct {
     { "a function posted to it", { .on_data = post_to_oneself } },
 };
 
+/* Not before it was written: while somebody reads, the kernel may take all of it at once. */
 static bool read_lot(int client)
 {
     char buffer[4096];
     ssize_t n, count = 0;
 
+    if (!harness_wait(&written, 1))
+        return false;
     while (count < LOT && (n = harness_receive_once(client, buffer, sizeof(buffer))) > 0)
         count += n;
     return count == LOT;
@@ -145,6 +151,7 @@ START_TEST(a_callback_that_takes_long_is_named)
     struct harness_server h;
     int client;
 
+    harness_event_init(&written);
     harness_start(&h, &(struct ostler_server_options){
                           .name = "staller", .address = "tcp:127.0.0.1:0", .conn = &callbacks[_i].handler,
                           .max_output = 2 * LOT });
