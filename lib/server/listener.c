@@ -116,7 +116,7 @@ static bool is_passing(int error)
     }
 }
 
-static int get_request(struct ost_listener *l, struct ostler_address *peer)
+int ost_listener_get_request(struct ost_listener *l, struct ostler_address *peer)
 {
     struct ostler_server *s = l->server;
     struct ost_hold hold;
@@ -136,7 +136,7 @@ static bool accept_one(struct ost_listener *l)
     int fd, error;
 
     s->accepting = true;
-    fd = get_request(l, &peer);
+    fd = ost_listener_get_request(l, &peer);
     if (fd >= 0 && l->early > 0) {
         l->early--;
         ost_socket_set_nodelay(fd);

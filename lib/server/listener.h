@@ -46,6 +46,9 @@ void ost_listener_close(struct ost_listener *listener);
  * is accepted. */
 void ost_listener_accept_one(struct ost_listener *listener);
 
+/* The class's slot: whoever is slow in it is named. */
+int ost_listener_get_request(struct ost_listener *listener, struct ostler_address *peer);
+
 /* It lacks something: wait before the next try. */
 void ost_listener_pause(struct ost_listener *listener, int error);
 

@@ -18,7 +18,6 @@
 
 #include "net/batch.h"
 #include "net/socket.h"
-#include "request/stall.h"
 #include "request/stream.h"
 #include "server/server.h"
 
@@ -107,17 +106,11 @@ static int rest_after(const struct ost_receiver *receiver, int n)
 /* Ours never waits, so that it need not be timed. */
 static int get_request(struct ost_listener *l)
 {
-    struct ostler_server *s = l->server;
-    const struct ostler_server_class *class = &s->owner.classes[l->address.kind];
-    struct ost_hold hold;
-    int n;
+    const struct ostler_server_class *class = &l->server->owner.classes[l->address.kind];
 
     if (class->get_request == ostler_udp_server.get_request)
-        return class->get_request(s, l->fd, &l->receiver->nobody);
-    ost_stall_begin(&hold, &s->owner, NULL);
-    n = class->get_request(s, l->fd, &l->receiver->nobody);
-    ost_stall_end(&s->owner, NULL, "get_request");
-    return n;
+        return class->get_request(l->server, l->fd, &l->receiver->nobody);
+    return ost_listener_get_request(l, &l->receiver->nobody);
 }
 
 /* Receive a batch, and take it in. How many there were, or -errno. */

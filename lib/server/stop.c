@@ -330,21 +330,23 @@ static bool is_at_rest(const struct ostler_server *s)
     return true;
 }
 
-/* The reactor's: its run waits for those in the list. */
-static void stop_with_reactor(struct ost_stoppable *stoppable)
+/* The reactor's, whose run waits for those in the list. */
+static void end_with_reactor(struct ost_stoppable *stoppable, void (*end)(struct ost_stoppable *stoppable))
 {
     if (is_at_rest(OST_CONTAINER(stoppable, struct ostler_server, stoppable)))
         ost_list_remove(&stoppable->node);
     else
-        on_stop(stoppable);
+        end(stoppable);
+}
+
+static void stop_with_reactor(struct ost_stoppable *stoppable)
+{
+    end_with_reactor(stoppable, on_stop);
 }
 
 static void abort_with_reactor(struct ost_stoppable *stoppable)
 {
-    if (is_at_rest(OST_CONTAINER(stoppable, struct ostler_server, stoppable)))
-        ost_list_remove(&stoppable->node);
-    else
-        on_abort(stoppable);
+    end_with_reactor(stoppable, on_abort);
 }
 
 void ost_server_join_stops(struct ostler_server *s)

@@ -2,6 +2,7 @@
 #ifndef OSTLER_TESTS_DATAGRAMS_H
 #define OSTLER_TESTS_DATAGRAMS_H
 
+#include "support/echo.h"
 #include "support/harness.h"
 
 #include <errno.h>
@@ -14,26 +15,11 @@
 
 /* ---- Handlers ---- */
 
-static inline int echo_handle(struct ostler_stream *s)
-{
-    char buf[4096];
-    ssize_t n;
-
-    while ((n = ostler_stream_read(s, buf, sizeof(buf))) > 0) {
-        int r = ostler_stream_write(s, buf, (size_t)n);
-
-        if (r < 0)
-            return r;
-    }
-    return (int)n;
-}
-
 static inline int echo_on_datagram(struct ostler_datagram *d)
 {
     return ostler_datagram_reply(d, ostler_datagram_data(d), ostler_datagram_length(d));
 }
 
-static const struct ostler_stream_handler echo = { .handle = echo_handle };
 static const struct ostler_datagram_handler echo_datagram = { .on_datagram = echo_on_datagram };
 
 /* ---- Handlers that wait until the test lets them go; children too ---- */

@@ -5,6 +5,7 @@
 #ifndef OSTLER_TESTS_SERVERS_H
 #define OSTLER_TESTS_SERVERS_H
 
+#include "support/echo.h"
 #include "support/harness.h"
 
 #include <errno.h>
@@ -62,22 +63,6 @@ static inline int greet_handle(struct ostler_stream *s)
 }
 
 static const struct ostler_stream_handler greet = { .handle = greet_handle };
-
-static inline int echo_handle(struct ostler_stream *s)
-{
-    char buffer[4096];
-    ssize_t n;
-
-    while ((n = ostler_stream_read(s, buffer, sizeof(buffer))) > 0) {
-        int r = ostler_stream_write(s, buffer, (size_t)n);
-
-        if (r < 0)
-            return r;
-    }
-    return (int)n;
-}
-
-static const struct ostler_stream_handler echo = { .handle = echo_handle };
 
 static inline ssize_t echo_on_data(struct ostler_conn *c, const void *data, size_t n)
 {
