@@ -13,7 +13,8 @@ static char *fitting(char *longer, size_t n)
 {
     if (n >= SHORT)
         return longer ? longer : malloc(LONG);
-    free(longer);
+    if (longer) /* seldom: even free(NULL) is a page that a child has touched for nothing */
+        free(longer);
     return NULL;
 }
 
