@@ -18,7 +18,7 @@
 /* What a test lets its handler do, and what that notes; children share it. */
 struct notes {
     int (*handle)(struct ostler_stream *s, struct notes *notes);
-    struct harness_event began, go, failed;
+    struct harness_event began, go, failed, closed;
     pid_t failed_in; /* where handle_error ran */
     int error;       /* … and what it was given */
     int seen[8];
@@ -41,8 +41,18 @@ static void on_error(struct ostler_server *server, struct ostler_request *reques
     harness_raise(&notes->failed);
 }
 
+static void on_close(struct ostler_server *server, struct ostler_request *request)
+{
+    ostler_tcp_server.close_request(server, request);
+    harness_raise(&notes->closed);
+}
+
 static const struct ostler_stream_handler noting = { .handle = on_handle };
-static const struct ostler_server_class reporting = { .super = &ostler_tcp_server, .handle_error = on_error };
+static const struct ostler_server_class reporting = {
+    .super = &ostler_tcp_server,
+    .handle_error = on_error,
+    .close_request = on_close,
+};
 
 static struct ostler_server_options options_for(int (*handle)(struct ostler_stream *s, struct notes *n))
 {
@@ -51,6 +61,7 @@ static struct ostler_server_options options_for(int (*handle)(struct ostler_stre
     harness_event_init(&notes->began);
     harness_event_init(&notes->go);
     harness_event_init(&notes->failed);
+    harness_event_init(&notes->closed);
     return (struct ostler_server_options){
         .name = "forker",
         .address = "tcp:127.0.0.1:0",
@@ -218,7 +229,8 @@ START_TEST(three_hundred_requests_leave_no_process_behind)
         ck_assert(harness_expect(client, "hello"));
         ck_assert(harness_expect_end(client));
         close(client);
-        ck_assert_int_le(children(), 3); /* those that are about to be seen */
+        ck_assert(harness_wait(&notes->closed, i + 1));
+        ck_assert_int_eq(children(), 0);
     }
     ck_assert_int_eq(harness_stop(&h), 0);
     ck_assert_int_eq(children(), 0);
