@@ -271,6 +271,46 @@ START_TEST(a_handler_that_exits_is_not_reported_and_the_server_survives)
 }
 END_TEST
 
+static int take_line_and_exit(struct ostler_stream *s)
+{
+    const struct ostler_server_options *o = ostler_server_options_of(ostler_stream_server(s));
+    char line[16];
+
+    if (ostler_stream_read_line(s, line, sizeof(line)) == 5)
+        harness_raise(&matrix_seen()->handled);
+    if (o->mixin == &ostler_forking)
+        _exit(0);
+    pthread_exit(NULL);
+}
+
+static const struct ostler_stream_handler leaving = { .handle = take_line_and_exit };
+
+/* All places are taken all the time, and each handler takes its thread along. */
+START_TEST(who_waits_for_a_place_gets_that_of_a_handler_that_exits)
+{
+    enum { PLACES = 2, CLIENTS = 60 };
+    struct matrix_row row = matrix_row_at(_i);
+    struct ostler_server_options options = options_of(&row, &leaving);
+    struct harness_server h;
+    int clients[CLIENTS];
+
+    if (row.mixin != &ostler_threading && row.mixin != &ostler_forking)
+        return; /* it would end the reactor's thread */
+    matrix_enter();
+    options.max_requests = PLACES;
+    harness_start(&h, &options);
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = matrix_connect(h.server);
+        ck_assert(harness_say(clients[i], "next\n"));
+    }
+    ck_assert(harness_wait(&matrix_seen()->handled, CLIENTS));
+    for (int i = 0; i < CLIENTS; i++)
+        close(clients[i]);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert(matrix_leave());
+}
+END_TEST
+
 /* What a thread was asked for while it ran a handler must not reach the next one. */
 static int cancel_thread_first(struct ostler_stream *s)
 {
@@ -471,6 +511,7 @@ int main(void)
     tc = harness_case(suite, "errors");
     tcase_add_loop_test(tc, a_failing_handler_is_reported_once_where_it_ran_and_the_server_survives, 0, MATRIX);
     tcase_add_loop_test(tc, a_handler_that_exits_is_not_reported_and_the_server_survives, 0, MATRIX);
+    tcase_add_loop_test(tc, who_waits_for_a_place_gets_that_of_a_handler_that_exits, 0, MATRIX);
     tcase_add_loop_test(tc, a_handler_that_cancels_its_thread_harms_nobody, 0, MATRIX);
     tc = harness_case(suite, "writing");
     tcase_add_loop_test(tc, a_write_leaves_at_once_and_signals_cut_none, 0, MATRIX);
