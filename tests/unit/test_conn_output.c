@@ -155,6 +155,31 @@ START_TEST(marks_that_are_lowered_hold_for_what_waits_already)
 }
 END_TEST
 
+/* What is gathered counts, and over a mark means more than it. */
+static int write_up_to_the_high_mark(struct ostler_conn *c)
+{
+    seen.result += ostler_conn_set_marks(c, 5, 10) != 0;
+    seen.result += ostler_conn_write(c, "0123456789", 10) != 0 || ostler_conn_is_full(c);
+    seen.result += ostler_conn_set_marks(c, 0, 10) != 0 || ostler_conn_is_full(c);
+    seen.result += ostler_conn_write(c, "!", 1) != 0 || !ostler_conn_is_full(c);
+    return 0;
+}
+
+START_TEST(output_that_just_reaches_the_high_mark_is_not_over_it)
+{
+    static const struct ostler_conn_handler handler = { .on_open = write_up_to_the_high_mark };
+    struct harness_server h;
+    int client;
+
+    start(&h, &handler);
+    client = client_of(&h);
+    ck_assert(harness_expect(client, "0123456789!"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(seen.result, 0);
+}
+END_TEST
+
 static int open_and_overfill(struct ostler_conn *c)
 {
     size_t queued;
@@ -538,6 +563,7 @@ int main(void)
     tcase_add_test(tc, below_the_high_mark_on_drain_is_not_called);
     tcase_add_test(tc, a_connection_may_have_marks_of_its_own);
     tcase_add_test(tc, marks_that_are_lowered_hold_for_what_waits_already);
+    tcase_add_test(tc, output_that_just_reaches_the_high_mark_is_not_over_it);
     tcase_add_test(tc, over_max_output_nothing_is_queued_and_it_closes);
     tcase_add_test(tc, a_peer_that_does_not_take_so_much_is_no_error_of_the_server);
     tcase_add_test(tc, small_writes_reach_max_output_too);
