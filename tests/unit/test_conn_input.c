@@ -1,6 +1,8 @@
 /* conn.h: what evented connections receive, and when. */
 #include "support/conns.h"
 
+#include <malloc.h>
+
 /* ---- Input ---- */
 
 START_TEST(open_comes_first_then_data_then_eof_then_close)
@@ -118,6 +120,48 @@ START_TEST(what_is_left_comes_together_with_more_when_nothing_was_used)
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
     ck_assert_uint_eq(seen.number, 4);
+}
+END_TEST
+
+static ssize_t leave_all(struct ostler_conn *c, const void *data, size_t n)
+{
+    (void)c;
+    (void)data;
+    (void)n;
+    harness_raise(&seen.data);
+    return 0;
+}
+
+static void count_allocated(struct ostler_conn *c, void *arg)
+{
+    size_t *bytes = arg;
+
+    (void)c;
+    *bytes = mallinfo2().uordblks;
+}
+
+/* More is received behind what is kept into a room of 16 KiB, which a thousand halves of messages are not to hold. */
+START_TEST(what_is_left_takes_little_more_than_itself)
+{
+    enum { CLIENTS = 64 };
+    static const struct ostler_conn_handler handler = { .on_open = note_open, .on_data = leave_all };
+    struct harness_server h;
+    int clients[CLIENTS];
+    size_t first, second;
+
+    start(&h, &handler);
+    for (int i = 0; i < CLIENTS; i++)
+        ck_assert(harness_say(clients[i] = client_of(&h), "half a message, "));
+    ck_assert(harness_wait(&seen.data, CLIENTS));
+    on_conn(count_allocated, &first);
+    for (int i = 0; i < CLIENTS; i++)
+        ck_assert(harness_say(clients[i], "and some of the other"));
+    ck_assert(harness_wait(&seen.data, 2 * CLIENTS));
+    on_conn(count_allocated, &second);
+    ck_assert_uint_lt(second, first + CLIENTS * 1024);
+    for (int i = 0; i < CLIENTS; i++)
+        close(clients[i]);
+    ck_assert_int_eq(harness_stop(&h), 0);
 }
 END_TEST
 
@@ -581,6 +625,7 @@ int main(void)
     tcase_add_test(tc, each_connection_has_state_of_its_own_that_begins_as_zero);
     tcase_add_test(tc, what_is_left_comes_again_at_once_when_some_was_used);
     tcase_add_test(tc, what_is_left_comes_together_with_more_when_nothing_was_used);
+    tcase_add_test(tc, what_is_left_takes_little_more_than_itself);
     tcase_add_test(tc, frames_cut_anywhere_come_out_whole);
     tcase_add_test(tc, using_more_than_was_given_ends_the_connection);
     tcase_add_test(tc, a_rest_of_max_input_is_kept_and_one_more_byte_closes);
