@@ -24,9 +24,11 @@
  *
  * What was tried, and made no difference that could be measured: optimisation across files, -O3, calls
  * without the procedure linkage table, prefetching the next connection, code for failures in a section of
- * its own, reading what is needed after a system call before it. What would be left to
- * take are libevent's list and the time of each callback: the one is the loop that all share, and the
- * other tells who held it. */
+ * its own, reading what is needed after a system call before it. Edge-triggered events would save 3 % at 1,000
+ * connections, since the kernel need not look at each socket again (raw epoll, either way). They take a short
+ * receive for the end of what has come, which it is not before urgent data: who sends "abc", an urgent byte and
+ * "efg" would wait for ever for its "efg". What would be left to take are libevent's list and the time of each
+ * callback: the one is the loop that all share, and the other tells who held it. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
