@@ -206,20 +206,30 @@ static void await_death(const struct ost_minder *m, struct life *life)
         life->end = end;
 }
 
+/* All of its group that died; and it, if it was killed before it was in its group. */
+static void reap(pid_t pid)
+{
+    bool reaped = false;
+    siginfo_t end;
+    int r;
+
+    do {
+        r = waitid(P_PGID, (id_t)pid, &end, WEXITED);
+        reaped = reaped || (r == 0 && end.si_pid == pid);
+    } while (r == 0 || errno == EINTR);
+    if (!reaped)
+        waitid(P_PID, (id_t)pid, &end, WEXITED | WNOHANG);
+}
+
 static void bury(struct ost_minder *m, const struct life *life)
 {
     pid_t pid = atomic_load(&m->pid);
-    siginfo_t end;
-    int r;
 
     if (life->end.si_pid == pid)
         kill(-pid, SIGKILL);
     take_number_away(m);
-    if (life->end.si_pid == pid) {
-        do
-            r = waitid(P_PGID, (id_t)pid, &end, WEXITED);
-        while (r == 0 || errno == EINTR);
-    }
+    if (life->end.si_pid == pid)
+        reap(pid);
     ost_worker_forget(m->worker);
 }
 
