@@ -141,6 +141,12 @@ void ost_crew_stop(struct ost_crew *crew)
     order(crew, OST_ORDER_STOP);
 }
 
+void ost_crew_await_births(struct ost_crew *crew)
+{
+    for (size_t i = 0; i < crew->count; i++)
+        ost_minder_await_birth(&crew->minders[i]);
+}
+
 void ost_crew_abort(struct ost_crew *crew)
 {
     order(crew, OST_ORDER_ABORT);

@@ -40,6 +40,9 @@ void ost_crew_abort(struct ost_crew *crew);
 void ost_crew_kill(struct ost_crew *crew);
 void ost_crew_list(struct ost_crew *crew);
 
+/* After a stop: return when nobody is being started any more, and the servers may be stopped. */
+void ost_crew_await_births(struct ost_crew *crew);
+
 /* After a stop: wait until nobody is left. 0, or -ECHILD when one did not end well. */
 int ost_crew_join(struct ost_crew *crew);
 

@@ -88,11 +88,13 @@ static int start_all(const struct daemon *d)
     return error;
 }
 
-/* Clients of held services are refused, as soon as the workers have closed their sockets too. */
+/* Clients of held services are refused, as soon as the workers have closed their sockets too. A worker that is just
+ * being started is given the sockets, by their numbers. */
 static void release_held(void *user)
 {
     struct daemon *d = user;
 
+    ost_crew_await_births(&d->crew);
     for (size_t i = 0; i < d->count; i++)
         if (is_held(d, i))
             ostler_server_stop(d->servers[i]);

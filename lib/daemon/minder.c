@@ -135,14 +135,17 @@ static void close_end(int *end)
     *end = -1;
 }
 
-/* After a stop, which must find every worker, none is born. */
+/* After a stop, which must find every worker, none is born. With the lock, for who waits until none is any more. */
 static int give_birth(struct ost_minder *m)
 {
     pid_t pid;
-    int error = is_stopping(m) ? -ECANCELED : make_pipe(m);
+    int error;
 
+    pthread_mutex_lock(&m->lock);
+    error = is_stopping(m) ? -ECANCELED : make_pipe(m);
     if (error == 0)
         error = ost_worker_spawn(&pid, m->worker, m->ready_pipe[1]);
+    pthread_mutex_unlock(&m->lock);
     if (error < 0)
         return error;
     close_end(&m->ready_pipe[1]);
@@ -203,20 +206,30 @@ static void await_death(const struct ost_minder *m, struct life *life)
         life->end = end;
 }
 
+/* All of its group that died; and it, if it was killed before it was in its group. */
+static void reap(pid_t pid)
+{
+    bool reaped = false;
+    siginfo_t end;
+    int r;
+
+    do {
+        r = waitid(P_PGID, (id_t)pid, &end, WEXITED);
+        reaped = reaped || (r == 0 && end.si_pid == pid);
+    } while (r == 0 || errno == EINTR);
+    if (!reaped)
+        waitid(P_PID, (id_t)pid, &end, WEXITED | WNOHANG);
+}
+
 static void bury(struct ost_minder *m, const struct life *life)
 {
     pid_t pid = atomic_load(&m->pid);
-    siginfo_t end;
-    int r;
 
     if (life->end.si_pid == pid)
         kill(-pid, SIGKILL);
     take_number_away(m);
-    if (life->end.si_pid == pid) {
-        do
-            r = waitid(P_PGID, (id_t)pid, &end, WEXITED);
-        while (r == 0 || errno == EINTR);
-    }
+    if (life->end.si_pid == pid)
+        reap(pid);
     ost_worker_forget(m->worker);
 }
 
@@ -355,6 +368,12 @@ void ost_minder_order(struct ost_minder *m, enum ost_order order)
         ostler_log_write(m->log, OSTLER_LOG_ERROR, "%s does not end: killing it", m->worker->name);
     send_order(m);
     sem_post(&m->ordered);
+}
+
+void ost_minder_await_birth(struct ost_minder *m)
+{
+    pthread_mutex_lock(&m->lock);
+    pthread_mutex_unlock(&m->lock);
 }
 
 void ost_minder_list(struct ost_minder *m)

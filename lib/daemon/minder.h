@@ -27,7 +27,7 @@ struct ost_minder {
     atomic_int senders;         /* who may still be sending it one */
     atomic_int order;
     sem_t ordered;        /* an order came: the thread need not wait any longer */
-    pthread_mutex_t lock; /* of all that follows */
+    pthread_mutex_t lock; /* of all that follows, and of a worker's birth */
     pthread_cond_t changed;
     bool ready; /* one has been */
     bool ended; /* the thread has no more to do */
@@ -50,7 +50,10 @@ void ost_minder_order(struct ost_minder *minder, enum ost_order order);
 /* Is there one, to be sent signals? Thread: as above. */
 bool ost_minder_has_worker(const struct ost_minder *minder);
 
-/* Let the worker log its live requests. Thread: as above. */
+/* After an order: return when none is being born any more, with the descriptors of its duty. */
+void ost_minder_await_birth(struct ost_minder *minder);
+
+/* Let the worker log its live requests. Thread: any, and a handler of a signal. */
 void ost_minder_list(struct ost_minder *minder);
 
 /* After a stop: wait until no worker is left. 0, or -ECHILD when it did not end well. */

@@ -41,6 +41,20 @@ class Helpers(ostler.TestCase):
         self.assertRegex(clients.read_exactly(client, 1), rb"\d")
 
 
+class Killed(ostler.TestCase):
+    @ostler.unless_sanitized
+    def test_worker_that_is_killed_before_it_is_in_its_group_leaves_no_zombie(self):
+        daemon = self.start_daemon({"echo": ostler.service("echo", "evented")}, workers=1)
+        first = daemon.worker()
+        self.delay(daemon, "setpgid")
+        os.kill(first, signal.SIGKILL)
+        second = daemon.await_worker(other_than=first)
+        os.kill(second, signal.SIGKILL)
+        ostler.wait_until(lambda: not {first, second} & set(ostler.children_of(daemon.pid)), ostler.scaled(5),
+                          "both are reaped")
+        self.assertEqual(clients.ask(self.connect(daemon), b"hello\n"), b"hello\n")
+
+
 class Lacks(ostler.TestCase):
     def test_worker_is_started_again_although_clients_of_another_service_hold_all_descriptors(self):
         daemon = self.start_daemon({"live": ostler.service("echo", "evented"),

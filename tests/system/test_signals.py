@@ -48,6 +48,19 @@ class ToAllProcesses(Case):
                     self.assertEqual(daemon.await_end(ostler.scaled(3)).status, 0)
                     self.assertFalse(any(map(ostler.is_alive, everybody)))
 
+    @ostler.unless_sanitized  # the sanitizer traces at the end, and strace does already
+    def test_one_that_a_worker_gets_before_the_daemon_is_no_failure(self):
+        for mixin, settings in KINDS[1:]:
+            with self.subTest(mixin=mixin, **settings):
+                daemon = self.late(mixin, **settings)
+                self.delay(daemon, "access", "faccessat", "faccessat2")  # by which it looks for its program
+                os.kill(min(ostler.children_of(daemon.pid)), signal.SIGTERM)
+                ostler.wait_until(lambda: "ended with status 0; started again" in daemon.log(), ostler.scaled(5),
+                                  "the next one is about to be started")
+                daemon.send_signal()
+                self.assertEqual(daemon.await_end(ostler.scaled(5)).status, 0)
+                self.assertNotIn("cannot be started", daemon.log())
+
     def test_worker_alone_that_is_stopped_completes_its_answers_and_is_followed_by_another(self):
         for number in STOPS:
             for mixin, settings in KINDS[1:]:

@@ -47,6 +47,7 @@ class StopTestCase(ostler.TestCase):
         fleet = self.fleet(daemon, 1, reads=False, **options)
         [client] = fleet.clients
         client.say(os.urandom(24 * MIB))
+        client.pour(64 * MIB)  # a daemon that reads fast is given a buffer of 32 MiB
         fleet.run_until_stalled(0.05, 10)
         self.assertTrue(client.is_sending, "nothing stopped it")
         return fleet, client
