@@ -15,8 +15,17 @@ static bool is_missing(int error)
     return error == -EADDRNOTAVAIL || error == -EAFNOSUPPORT || error == -ENODEV;
 }
 
-static const char *reason(int error)
+static bool lacks_zone(const struct ostler_address *address)
 {
+    const struct sockaddr_in6 *in6 = &address->as.in6;
+
+    return address->as.sa.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr) && !in6->sin6_scope_id;
+}
+
+static const char *reason(const struct ostler_address *address, int error)
+{
+    if (error == -EINVAL && lacks_zone(address))
+        return "a link-local address needs its interface, as in [fe80::1%eth0]";
     if (error == -EEXIST)
         return "what stands there is no socket; it is left as it is";
     if (error == -ENODEV)
@@ -29,7 +38,8 @@ static void report(struct ostler_server *s, const struct ost_listener *l, int le
     char text[OSTLER_ADDRESS_TEXT] = "?";
 
     ostler_address_text(&l->address, text, sizeof(text));
-    ostler_log_write(ostler_server_log(s), level, "%s: cannot %s %s: %s", s->name, what, text, reason(error));
+    ostler_log_write(ostler_server_log(s), level, "%s: cannot %s %s: %s", s->name, what, text,
+                     reason(&l->address, error));
 }
 
 /* The listener's socket: a new one that is bound, or the one that is there. */

@@ -95,14 +95,14 @@ static void on_descriptor_freed(struct ost_job *job)
     try_again(OST_CONTAINER(job, struct ost_listener, starved));
 }
 
-/* The connection is gone, or its network is: on to the next (accept(2)). */
+/* The connection is gone, or its network is: on to the next (accept(2)). Not so EPERM, with which a security
+ * module or a filter of system calls leaves the connection where it is. */
 static bool is_passing(int error)
 {
     switch (-error) {
     case ECONNABORTED:
     case EINTR:
     case EPROTO:
-    case EPERM:
     case ENOPROTOOPT:
     case EHOSTDOWN:
     case ENONET:

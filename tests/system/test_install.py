@@ -4,6 +4,7 @@ that others' programs can be built on it, in C and C++, by pkg-config and find_p
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -111,6 +112,25 @@ class Configuration(Scratch):
         install(prefix)
         unit = (prefix / "lib/systemd/system/ostlerd.service").read_text()
         self.assertEqual(setting(unit, "ExecStart"), f"{prefix}/sbin/ostlerd -c {prefix}/etc/ostler/ostler.conf")
+
+    def test_unit_can_name_any_folder(self):
+        """systemd(1) would take a blank for the end of the name, and put something else for % and $."""
+        prefix = self.folder / "my own %n $HOME"
+        install(prefix)
+        unit = (prefix / "lib/systemd/system/ostlerd.service").read_text()
+        name = str(prefix).replace("%", "%%")
+        self.assertEqual(setting(unit, "ExecStart"), f'"{name}/sbin/ostlerd" -c "{name.replace("$", "$$")}'
+                         '/etc/ostler/ostler.conf"')
+
+    def test_unit_does_not_try_again_what_would_fail_again(self):
+        """Five starts with a wrong file, and systemd would refuse the next, with the file put right."""
+        prefix = self.folder / "again"
+        install(prefix)
+        (prefix / "etc/ostler/ostler.conf").write_text("wrong")
+        status = subprocess.run([prefix / "sbin/ostlerd", "-c", prefix / "etc/ostler/ostler.conf"],
+                                stderr=subprocess.DEVNULL, check=False).returncode
+        unit = (prefix / "lib/systemd/system/ostlerd.service").read_text()
+        self.assertEqual(setting(unit, "RestartPreventExitStatus"), str(status))
 
     def test_unit_is_not_made_in_the_build_tree(self):
         """Two that install to different places at the same time would meet there."""

@@ -291,6 +291,20 @@ START_TEST(an_address_this_machine_lacks_is_an_error)
 }
 END_TEST
 
+START_TEST(a_link_local_address_without_its_interface_is_told)
+{
+    struct ostler_server_options options = { .address = "tcp:[fe80::1]:0", .stream = &greet };
+    struct ostler_server *server = NULL;
+    struct harness_log log;
+
+    harness_log_init(&log);
+    options.log = &log.log;
+    ck_assert_int_eq(ostler_server_new(&server, &options, NULL), -EINVAL);
+    ck_assert(harness_log_has(&log, "tcp:[fe80::1]:0: a link-local address needs its interface, as in [fe80::1%eth0]"));
+    harness_log_fini(&log);
+}
+END_TEST
+
 /* A kernel without IPv6 (linker, --wrap). */
 static bool lacks_ipv6;
 
@@ -616,6 +630,7 @@ int main(void)
     tcase_add_test(tc, an_ipv4_peer_of_a_dual_stack_socket_is_written_as_ipv4);
     tcase_add_test(tc, one_server_serves_several_addresses);
     tcase_add_test(tc, an_address_this_machine_lacks_is_an_error);
+    tcase_add_test(tc, a_link_local_address_without_its_interface_is_told);
     tcase_add_test(tc, without_ipv6_a_star_is_ipv4_alone);
     tcase_add_test(tc, it_is_a_warning_if_it_may_be_skipped_and_another_is_there);
     tcase_add_test(tc, one_address_at_least_must_be_there);
