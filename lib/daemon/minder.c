@@ -266,10 +266,10 @@ static long delay_after(struct ost_minder *m, const struct life *life)
 static long end(struct ost_minder *m, const struct life *life, const char *how)
 {
     bool good = life->end.si_code == CLD_EXITED && life->end.si_status == 0;
-    bool unborn = life->error < 0, unready = !m->ready && !unborn;
+    bool unready = !m->ready && life->error == 0;
 
-    if (is_stopping(m) && (good || unborn))
-        return NO_MORE; /* a stop that comes during a birth closes the sockets that were to be inherited */
+    if (good && is_stopping(m))
+        return NO_MORE;
     ostler_log_write(m->log, OSTLER_LOG_ERROR, "%s %s%s", m->worker->name, how, unready ? " before it was ready" : "");
     m->result = -ECHILD;
     return NO_MORE;
