@@ -67,7 +67,7 @@ struct ostler_conn_handler {
  *  else why sending failed, as -ECONNRESET, which closes it. */
 OSTLER_API int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n);
 
-/** Bytes of output not yet taken by the kernel. */
+/** Bytes of output not yet taken by the kernel. In on_close: what of it is lost. */
 OSTLER_API size_t ostler_conn_queued(const struct ostler_conn *conn);
 
 /** Has output grown over the high mark, and not yet fallen to the low one? Whoever
