@@ -243,6 +243,46 @@ START_TEST(process_request_failing_is_reported_once_and_the_server_goes_on)
 }
 END_TEST
 
+static int open_and_write(struct ostler_conn *c)
+{
+    trace('o');
+    return ostler_conn_write(c, "hello", 5);
+}
+
+static int process_and_fail(struct ostler_server *s, struct ostler_request *r)
+{
+    trace('P');
+    seen.result = ostler_tcp_server.process_request(s, r);
+    return -EXDEV;
+}
+
+static void note_refusal(struct ostler_conn *c, enum ostler_close_reason reason, int error)
+{
+    seen.result += reason != OSTLER_CLOSE_REFUSED || error != -EXDEV;
+    note_conn_close(c, reason, error);
+}
+
+START_TEST(a_conn_that_was_opened_hears_that_process_request_failed)
+{
+    static const struct ostler_server_class broken = { .super = &traced, .process_request = process_and_fail };
+    static const struct ostler_conn_handler handler = { .on_open = open_and_write, .on_close = note_refusal };
+    struct harness_server h;
+    int client;
+
+    see_afresh();
+    harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .server_class = &broken,
+                                                       .conn = &handler });
+    client = client_of(h.server);
+    ck_assert(harness_expect(client, "hello"));
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ck_assert(harness_wait(&seen.closed, 1));
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_str_eq(seen.trace, "BAGVPoEcSCX");
+    ck_assert_int_eq(seen.result, 0);
+}
+END_TEST
+
 static int finish_none(struct ostler_server *s, struct ostler_request *r)
 {
     (void)s;
@@ -556,6 +596,7 @@ int main(void)
     tcase_add_loop_test(tc, a_rejected_request_is_shut_down_and_closed_once, 0, MIXINS);
     tcase_add_test(tc, a_rejected_conn_never_meets_its_handler);
     tcase_add_loop_test(tc, process_request_failing_is_reported_once_and_the_server_goes_on, 0, MIXINS);
+    tcase_add_test(tc, a_conn_that_was_opened_hears_that_process_request_failed);
     tcase_add_loop_test(tc, finish_request_failing_is_reported_once, 0, MIXINS);
     tcase_add_loop_test(tc, a_failing_handler_is_logged_once_and_the_server_survives, 0, MIXINS);
     tcase_add_test(tc, a_flood_of_failures_is_a_few_lines);
