@@ -48,6 +48,8 @@ static inline uint64_t ost_hold_end(struct ostler_reactor *reactor)
     reactor->looked = ost_clock_coarse_ms();
     held = reactor->looked - hold->since;
     reactor->hold = hold->outer;
+    if (held > 0)
+        reactor->now = 0; /* to be read anew: what comes next comes later */
     if (hold->outer)
         hold->outer->since += held;
     return held;

@@ -19,7 +19,7 @@ struct ostler_request_ref ostler_request_id(struct ostler_request *r)
 {
     if (!r)
         return (struct ostler_request_ref){ NULL, 0 };
-    if (r->is_conn && !r->name && r->reason == OSTLER_CLOSE_NONE)
+    if (r->is_conn && !r->name && !r->closing)
         r->name = ost_name_add(r->owner->reactor, r);
     return (struct ostler_request_ref){ r->owner->reactor, name_of(r) };
 }

@@ -58,14 +58,24 @@ static void close_descriptor(struct ostler_request *r)
     ost_stall_end(r->owner, r, "close_request");
 }
 
+/* It lingers no more: a slot of the server's may stop or abort it, and is not to find it among those that do. */
+static void end_lingering(struct ostler_request *r)
+{
+    if (!r->discarding)
+        return;
+    r->discarding = false;
+    r->name = 0; /* where the end of it stood */
+    ost_list_remove(&r->job.node);
+    r->owner->reactor->lingering_count--;
+}
+
 /* close(2) and free. */
 static void release(struct ostler_request *r)
 {
     struct ost_owner *owner = r->owner;
     int shared = r->datagram ? r->watch.fd : -1;
 
-    if (r->discarding)
-        owner->reactor->lingering_count--;
+    end_lingering(r);
     ost_watch_fini(&r->watch);
     ost_timer_fini(&r->timer, owner->reactor);
     ost_list_remove(&r->job.node);
@@ -94,6 +104,7 @@ static void await_output(struct ostler_request *r)
     }
     /* Unread, it would make close(2) a reset. */
     recv(r->watch.fd, owner->reactor->input, OST_INPUT_SIZE, MSG_DONTWAIT);
+    end_lingering(r);
     if (is_shut(r))
         shut_down(r);
     release(r);

@@ -206,10 +206,10 @@ static void end(struct ost_conn *c)
 
     if (c->out)
         r->reset = true; /* the peer must not take what it got for everything */
-    ost_output_clear(&c->out, ost_conn_reactor(c));
     ost_watch_set(&r->watch, 0);
     if (ost_conn_terms(c)->handler->on_close && (c->opened || c->connecting))
         call_on_close(c);
+    ost_output_clear(&c->out, ost_conn_reactor(c)); /* on_close may ask how much it was */
     ost_list_remove(&r->job.node); /* on_close may have touched it */
     if (c->connecting)
         ost_request_close_now(r);

@@ -62,6 +62,15 @@ static bool may_leave(const struct ost_conn *c)
     return c->pushed < PUSH_LIMIT && !c->blocked && !c->connecting;
 }
 
+/* Close it: what was to be sent is lost. The peer must not take what it got for everything, though nothing
+ * waits that would say so: of what is lost it may have the begin. */
+static int lose(struct ost_conn *c, enum ostler_close_reason reason, int error)
+{
+    c->request.reset = true;
+    ost_conn_fail(c, reason, error);
+    return error;
+}
+
 /* n bytes more would be too much. How many of them the kernel takes, so that the rest is not; or -errno. */
 static ssize_t make_room(struct ost_conn *c, const char *data, size_t n)
 {
@@ -69,8 +78,7 @@ static ssize_t make_room(struct ost_conn *c, const char *data, size_t n)
 
     if (sent < 0 || !is_too_much(c, n - (size_t)sent))
         return sent;
-    ost_conn_fail(c, OSTLER_CLOSE_OUTPUT_LIMIT, -ENOBUFS);
-    return -ENOBUFS;
+    return lose(c, OSTLER_CLOSE_OUTPUT_LIMIT, -ENOBUFS);
 }
 
 static int queue(struct ost_conn *c, const char *data, size_t n)
@@ -88,10 +96,10 @@ static int queue(struct ost_conn *c, const char *data, size_t n)
     }
     error = ost_output_append(&c->out, ost_conn_reactor(c), data, n);
     if (error < 0)
-        ost_conn_fail(c, OSTLER_CLOSE_ERROR, error);
-    else if (ost_output_length(c->out) > terms->high)
+        return lose(c, OSTLER_CLOSE_ERROR, error);
+    if (ost_output_length(c->out) > terms->high)
         c->full = true;
-    return error;
+    return 0;
 }
 
 /* Must, and may, something leave within the callback? */

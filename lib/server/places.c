@@ -12,6 +12,7 @@
 
 #include <ostler/error.h>
 
+#include "request/conn.h"
 #include "request/run.h"
 #include "request/stall.h"
 #include "server/server.h"
@@ -28,8 +29,18 @@ static bool is_full(const struct ostler_server *s)
     return s->running >= s->capacity;
 }
 
+static bool is_opened_conn(const struct ostler_request *r)
+{
+    return r->is_conn && OST_CONTAINER(r, const struct ost_conn, request)->opened;
+}
+
+/* A conn that a process_request has opened, before it failed, is to hear of its end. */
 static void close_refused(struct ostler_request *r, int error)
 {
+    if (is_opened_conn(r)) {
+        ost_conn_finish(OST_CONTAINER(r, struct ost_conn, request), OSTLER_CLOSE_REFUSED, error);
+        return;
+    }
     ost_request_blame(r, OSTLER_CLOSE_REFUSED, error);
     ost_request_close(r);
 }

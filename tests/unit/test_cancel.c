@@ -504,7 +504,7 @@ END_TEST
 
 static struct ostler_request_ref conn_id;
 static struct harness_event opened = HARNESS_EVENT, closed = HARNESS_EVENT;
-static int close_reason, close_error;
+static int close_reason, close_error, cancel_result;
 
 static int on_open(struct ostler_conn *c)
 {
@@ -551,6 +551,47 @@ START_TEST(an_evented_one)
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
     ck_assert_int_eq(harness_count(&closed), 1);
+}
+END_TEST
+
+static int write_and_close(struct ostler_conn *c)
+{
+    static const char data[4 << 20];
+
+    ostler_conn_write(c, data, sizeof(data));
+    ostler_conn_close(c);
+    harness_raise(&opened);
+    return 0;
+}
+
+static bool cancel_it(const struct ostler_request_info *info, void *arg)
+{
+    (void)arg;
+    cancel_result = ostler_request_cancel(info->id);
+    return false;
+}
+
+static void name_and_cancel(void *arg)
+{
+    ostler_server_requests(arg, cancel_it, NULL);
+}
+
+START_TEST(an_evented_one_that_waits_for_its_output_to_leave)
+{
+    static const struct ostler_conn_handler handler = { .on_open = write_and_close, .on_close = on_close };
+    struct harness_server h;
+    int client;
+
+    opened = closed = (struct harness_event)HARNESS_EVENT;
+    harness_start(&h, &(struct ostler_server_options){ .address = "tcp:127.0.0.1:0", .conn = &handler,
+                                                       .max_output = 64 << 20 });
+    client = harness_connect_to(ostler_server_address(h.server, 0), 4096);
+    ck_assert(harness_wait(&opened, 1));
+    ck_assert(harness_call(ostler_server_reactor(h.server), name_and_cancel, h.server));
+    ck_assert_int_eq(cancel_result, 0);
+    ck_assert(harness_wait(&closed, 1));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
 }
 END_TEST
 
@@ -667,6 +708,7 @@ int main(void)
     tcase_add_loop_test(rest, a_datagram_that_waits_for_a_place, 0, 3);
     tcase_add_loop_test(rest, a_datagram_whose_handler_waits, 0, 3);
     tcase_add_loop_test(rest, an_evented_one, 0, 2);
+    tcase_add_test(rest, an_evented_one_that_waits_for_its_output_to_leave);
     tcase_add_loop_test(races, it_may_end_at_the_same_moment, 0, 3);
     return harness_main(suite);
 }

@@ -144,6 +144,32 @@ START_TEST(abort_resets_and_drops_what_is_queued)
 }
 END_TEST
 
+static void note_what_was_lost(struct ostler_conn *c, enum ostler_close_reason reason, int error)
+{
+    seen.length = (size_t)ostler_request_bytes_out(c->request);
+    seen.number = ostler_conn_queued(c);
+    note_close(c, reason, error);
+}
+
+START_TEST(on_close_can_tell_what_was_lost)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_with_a_lot, .on_close = note_what_was_lost };
+    struct harness_server h;
+    int client;
+
+    lot = new_pattern(LOT);
+    start(&h, &handler);
+    client = slow_client_of(&h);
+    on_conn(abort_it, NULL);
+    check_closed(OSTLER_CLOSE_ABORTED, 0);
+    ck_assert_uint_gt(seen.number, 0);
+    ck_assert_uint_eq(seen.length + seen.number, LOT);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    free(lot);
+}
+END_TEST
+
 START_TEST(abort_after_close_does_not_wait_for_the_output)
 {
     static const struct ostler_conn_handler handler = { .on_open = write_a_lot_and_close, .on_close = note_close };
@@ -579,6 +605,7 @@ int main(void)
     tcase_add_test(tc, who_goes_on_sending_after_the_close_is_not_heard_for_long);
     tcase_add_test(tc, not_more_than_a_thousand_wait_for_their_peers_end);
     tcase_add_test(tc, abort_resets_and_drops_what_is_queued);
+    tcase_add_test(tc, on_close_can_tell_what_was_lost);
     tcase_add_test(tc, abort_after_close_does_not_wait_for_the_output);
     tcase_add_test(tc, a_reset_by_the_peer_is_told_as_one);
     tcase_add_test(tc, a_write_after_a_reset_says_so_and_is_a_line_for_debugging);

@@ -1,7 +1,9 @@
 /* conn.h: what evented connections receive, and when. */
 #include "support/conns.h"
 
+#include <linux/sockios.h>
 #include <malloc.h>
+#include <sys/ioctl.h>
 
 /* ---- Input ---- */
 
@@ -616,6 +618,58 @@ START_TEST(a_paused_connection_still_sends)
 }
 END_TEST
 
+/* ---- Urgent data ---- */
+
+static const struct urgent {
+    const char *before, *after;
+} urgents[] = { { "", "" }, { "12345", "" }, { "", "67890" }, { "12345", "67890" } };
+
+/* All that was sent is there. */
+static bool has_arrived(int client)
+{
+    uint64_t end = harness_now_ms() + (uint64_t)harness_deadline_ms();
+    int n = 1;
+
+    while (!harness_is_unix() && n > 0 && harness_now_ms() < end)
+        if (ioctl(client, SIOCOUTQ, &n) < 0)
+            return false;
+    return harness_is_unix() || n == 0;
+}
+
+static void stop_and_resume(struct ostler_conn *c, void *arg)
+{
+    (void)arg;
+    seen.result += ostler_server_stop(ostler_conn_server(c)) != 0;
+    seen.result += ostler_conn_resume(c) != 0;
+}
+
+/* The byte itself is not delivered (tcp(7), "MSG_OOB" in send(2)). */
+START_TEST(urgent_data_is_no_end_for_what_a_stop_lets_in)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_paused, .on_data = note_data,
+                                                        .on_eof = close_at_eof, .on_close = note_close };
+    const struct urgent *urgent = &urgents[_i];
+    struct harness_server h;
+    char all[16];
+    int client;
+
+    snprintf(all, sizeof(all), "%s%s", urgent->before, urgent->after);
+    start_with(&h, &handler, (struct ostler_server_options){ .stop_timeout_ms = OSTLER_NEVER });
+    client = client_of(&h);
+    ck_assert(harness_say(client, urgent->before));
+    ck_assert_int_eq(send(client, "!", 1, MSG_OOB), 1);
+    ck_assert(harness_say(client, urgent->after));
+    ck_assert(has_arrived(client));
+    on_conn(stop_and_resume, NULL);
+    check_closed(OSTLER_CLOSE_DONE, 0);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_str_eq(seen.input, all);
+    ck_assert_int_eq(seen.result, 0);
+    close(client);
+    harness_free(&h);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("conn_input");
@@ -644,5 +698,8 @@ int main(void)
     tcase_add_test(tc, a_rest_that_was_not_used_is_offered_at_the_resume);
     tcase_add_test(tc, paused_and_resumed_in_on_data_it_just_goes_on);
     tcase_add_test(tc, a_paused_connection_still_sends);
+    tc = harness_case(suite, "urgent data");
+    tcase_add_loop_test(tc, urgent_data_is_no_end_for_what_a_stop_lets_in, 0,
+                        (int)(sizeof(urgents) / sizeof(urgents[0])));
     return harness_main(suite);
 }

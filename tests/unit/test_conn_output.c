@@ -234,6 +234,30 @@ START_TEST(a_peer_that_does_not_take_so_much_is_no_error_of_the_server)
 }
 END_TEST
 
+/* The kernel takes the begin of it, and nothing waits behind that. */
+START_TEST(a_message_of_which_only_the_begin_left_does_not_look_like_all)
+{
+    static const struct ostler_conn_handler handler = { .on_open = write_too_much, .on_close = note_close };
+    struct harness_server h;
+    int client;
+    ssize_t n;
+
+    if (harness_is_unix())
+        return; /* there is no reset */
+    lot = new_pattern(LOT);
+    start_with(&h, &handler, (struct ostler_server_options){ .max_output = 1000 });
+    client = slow_client_of(&h);
+    do
+        n = harness_receive_once(client, seen.input, INPUT);
+    while (n > 0);
+    ck_assert_int_eq(n, -ECONNRESET);
+    check_closed(OSTLER_CLOSE_OUTPUT_LIMIT, -ENOBUFS);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    free(lot);
+}
+END_TEST
+
 static int open_and_write_too_often(struct ostler_conn *c)
 {
     int r;
@@ -566,6 +590,7 @@ int main(void)
     tcase_add_test(tc, output_that_just_reaches_the_high_mark_is_not_over_it);
     tcase_add_test(tc, over_max_output_nothing_is_queued_and_it_closes);
     tcase_add_test(tc, a_peer_that_does_not_take_so_much_is_no_error_of_the_server);
+    tcase_add_test(tc, a_message_of_which_only_the_begin_left_does_not_look_like_all);
     tcase_add_test(tc, small_writes_reach_max_output_too);
     tcase_add_loop_test(tc, what_the_kernel_takes_does_not_count_as_unsent, 0,
                         sizeof(small_limits) / sizeof(small_limits[0]));

@@ -1,6 +1,8 @@
 /* conn.h: timers, time-outs and deadlines of evented connections. */
 #include "support/conns.h"
 
+#include <poll.h>
+
 static long set_ms; /* what the callbacks below set */
 static uint64_t set_at;
 
@@ -125,6 +127,74 @@ START_TEST(silence_for_the_timeout_closes)
     close(client);
     ck_assert_int_eq(harness_stop(&h), 0);
     ck_assert_int_eq(seen.result, 0);
+}
+END_TEST
+
+static struct ostler_conn *two[2];
+static uint64_t last_byte, silent_for;
+
+static int open_one_of_two(struct ostler_conn *c)
+{
+    two[harness_count(&seen.opened)] = c;
+    return note_open(c);
+}
+
+/* Hold the loop until both have input, which then comes in one turn. */
+static void await_both(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        struct pollfd look = { .fd = ostler_request_fd(two[i]->request), .events = POLLIN };
+
+        seen.result += poll(&look, 1, (int)harness_deadline_ms()) != 1;
+    }
+}
+
+/* The first holds up the second for longer than that may be silent. */
+static ssize_t hold_up_the_other(struct ostler_conn *c, const void *data, size_t n)
+{
+    uint64_t end = harness_now_ms() + 3 * (uint64_t)set_ms;
+
+    seen.conn = c;
+    if (note_data(c, data, n) > 0 && seen.length == 1) {
+        ostler_conn_set_timeout(two[0], set_ms);
+        ostler_conn_set_timeout(two[1], set_ms);
+        while (harness_now_ms() < end)
+            continue;
+    }
+    last_byte = harness_now_ms();
+    return (ssize_t)n;
+}
+
+static void note_silence(struct ostler_conn *c, enum ostler_close_reason reason, int error)
+{
+    if (c == seen.conn)
+        silent_for = harness_now_ms() - last_byte;
+    note_close(c, reason, error);
+}
+
+START_TEST(to_be_held_up_by_another_is_no_silence)
+{
+    static const struct ostler_conn_handler handler = { .on_open = open_one_of_two, .on_data = hold_up_the_other,
+                                                        .on_close = note_silence };
+    struct harness_server h;
+    int clients[2];
+
+    set_ms = 200 * harness_slow();
+    start(&h, &handler);
+    for (int i = 0; i < 2; i++)
+        clients[i] = client_of(&h);
+    ck_assert(harness_wait(&seen.opened, 2));
+    ck_assert_int_eq(ostler_reactor_post(ostler_server_reactor(h.server), await_both, NULL), 0);
+    for (int i = 0; i < 2; i++)
+        ck_assert(harness_say(clients[i], "x"));
+    ck_assert(harness_wait(&seen.closed, 2));
+    ck_assert_uint_ge(silent_for + 20, (uint64_t)set_ms);
+    for (int i = 0; i < 2; i++)
+        close(clients[i]);
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(seen.result, 0);
+    ck_assert_uint_eq(seen.length, 2);
 }
 END_TEST
 
@@ -344,6 +414,7 @@ int main(void)
     tcase_add_test(tc, the_timer_is_set_anew_and_cleared);
     tcase_add_test(tc, on_timeout_may_set_the_timer_again);
     tcase_add_test(tc, silence_for_the_timeout_closes);
+    tcase_add_test(tc, to_be_held_up_by_another_is_no_silence);
     tcase_add_test(tc, the_servers_timeout_is_where_it_starts);
     tcase_add_test(tc, a_connection_may_do_without_the_servers_timeout);
     tcase_add_test(tc, a_peer_that_takes_nothing_times_out);

@@ -243,6 +243,46 @@ START_TEST(process_request_failing_is_reported_once_and_the_server_goes_on)
 }
 END_TEST
 
+static int open_and_write(struct ostler_conn *c)
+{
+    trace('o');
+    return ostler_conn_write(c, "hello", 5);
+}
+
+static int process_and_fail(struct ostler_server *s, struct ostler_request *r)
+{
+    trace('P');
+    seen.result = ostler_tcp_server.process_request(s, r);
+    return -EXDEV;
+}
+
+static void note_refusal(struct ostler_conn *c, enum ostler_close_reason reason, int error)
+{
+    seen.result += reason != OSTLER_CLOSE_REFUSED || error != -EXDEV;
+    note_conn_close(c, reason, error);
+}
+
+START_TEST(a_conn_that_was_opened_hears_that_process_request_failed)
+{
+    static const struct ostler_server_class broken = { .super = &traced, .process_request = process_and_fail };
+    static const struct ostler_conn_handler handler = { .on_open = open_and_write, .on_close = note_refusal };
+    struct harness_server h;
+    int client;
+
+    see_afresh();
+    harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .server_class = &broken,
+                                                       .conn = &handler });
+    client = client_of(h.server);
+    ck_assert(harness_expect(client, "hello"));
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ck_assert(harness_wait(&seen.closed, 1));
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_str_eq(seen.trace, "BAGVPoEcSCX");
+    ck_assert_int_eq(seen.result, 0);
+}
+END_TEST
+
 static int finish_none(struct ostler_server *s, struct ostler_request *r)
 {
     (void)s;
@@ -528,6 +568,84 @@ static int get_nobody(struct ostler_server *s, int listener, struct ostler_addre
     return failure;
 }
 
+static void close_the_last(struct ostler_server *s, struct ostler_request *r)
+{
+    look_for_the_last(s);
+    ostler_tcp_server.close_request(s, r);
+}
+
+static void shut_down_the_last(struct ostler_server *s, struct ostler_request *r)
+{
+    look_for_the_last(s);
+    ostler_tcp_server.shutdown_request(s, r);
+}
+
+static const struct ostler_server_class ending[] = { { .close_request = close_the_last },
+                                                     { .shutdown_request = shut_down_the_last } };
+
+static int (*const ends[])(struct ostler_server *s) = { ostler_server_stop, ostler_server_abort };
+
+static int open_and_leave(struct ostler_conn *c)
+{
+    int error = ostler_conn_write(c, "hello\n", 6);
+
+    return error < 0 ? error : ostler_conn_close(c);
+}
+
+enum { WAYS_TO_END = 4 };
+
+/* The client's end is waited for, in which time the request is one of those whose input is discarded. */
+START_TEST(the_last_slots_of_a_request_may_stop_or_abort_the_server)
+{
+    static const struct ostler_conn_handler leaving = { .on_open = open_and_leave };
+    int mixin = _i / WAYS_TO_END;
+    struct ostler_server_options options = { .server_class = &ending[_i % 2], .stop_timeout_ms = 600000 };
+    struct ostler_server *server;
+    int client;
+
+    options.stream = mixin < MIXINS ? &greet : NULL;
+    options.mixin = mixin < MIXINS ? mixins[mixin] : NULL;
+    options.conn = mixin < MIXINS ? NULL : &leaving;
+    server = new_server(options);
+    came = 0;
+    stop_at = 1;
+    stop_by = ends[_i / 2 % 2];
+    client = client_of(server);
+    shutdown(client, SHUT_WR);
+    ck_assert_int_eq(ostler_server_serve_forever(server), 0);
+    ck_assert_int_eq(seen.result, 0);
+    ck_assert_int_eq(came, 1);
+    ck_assert(harness_expect(client, "hello\n"));
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ostler_server_free(server);
+}
+END_TEST
+
+/* A thread's input was shut down by the stop: its connection ends another way. */
+START_TEST(a_slot_may_abort_the_server_while_it_stops)
+{
+    struct harness_server h;
+    int client;
+
+    see_afresh();
+    came = 0;
+    stop_at = 1;
+    stop_by = ostler_server_abort;
+    harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .server_class = &ending[_i], .stream = &echo,
+                                                       .mixin = &ostler_threading });
+    client = client_of(h.server);
+    check_echo(client, "hello\n");
+    ck_assert_int_eq(ostler_server_shutdown(h.server), 0);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_int_eq(seen.result, 0);
+    ck_assert_int_eq(came, 1);
+    ck_assert(harness_expect_end(client));
+    close(client);
+    harness_free(&h);
+}
+END_TEST
+
 START_TEST(a_server_that_get_request_stops_for_nobody_has_stopped)
 {
     static const struct ostler_server_class class = { .get_request = get_nobody };
@@ -556,12 +674,15 @@ int main(void)
     tcase_add_loop_test(tc, a_rejected_request_is_shut_down_and_closed_once, 0, MIXINS);
     tcase_add_test(tc, a_rejected_conn_never_meets_its_handler);
     tcase_add_loop_test(tc, process_request_failing_is_reported_once_and_the_server_goes_on, 0, MIXINS);
+    tcase_add_test(tc, a_conn_that_was_opened_hears_that_process_request_failed);
     tcase_add_loop_test(tc, finish_request_failing_is_reported_once, 0, MIXINS);
     tcase_add_loop_test(tc, a_failing_handler_is_logged_once_and_the_server_survives, 0, MIXINS);
     tcase_add_test(tc, a_flood_of_failures_is_a_few_lines);
     tc = harness_case(suite, "a slot that stops the server");
     tcase_add_loop_test(tc, who_came_before_a_slot_stopped_the_server_is_served, 0, (MIXINS + 1) * LAST * SLOTS);
     tcase_add_loop_test(tc, who_came_when_a_slot_aborted_the_server_is_cut_off, 0, (MIXINS + 1) * SLOTS);
+    tcase_add_loop_test(tc, the_last_slots_of_a_request_may_stop_or_abort_the_server, 0, WAYS_TO_END * (MIXINS + 1));
+    tcase_add_loop_test(tc, a_slot_may_abort_the_server_while_it_stops, 0, 2);
     tcase_add_loop_test(tc, a_server_that_get_request_stops_for_nobody_has_stopped, 0, 3);
     tc = harness_case(suite, "mix-ins of one's own");
     tcase_add_test(tc, a_mixin_of_ones_own_runs_requests);
