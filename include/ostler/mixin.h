@@ -24,8 +24,8 @@ OSTLER_API extern const struct ostler_mixin ostler_threading;
  *  executes (under ostler_daemon_main() SIGTERM and others are blocked, see there). Its end, by
  *  _exit(2), is seen through a pidfd: other children of the program are never waited for,
  *  and SIGCHLD may be ignored. A child that dies of a signal fails its request alone
- *  (handle_error: -EOWNERDEAD); a handler that exits, by exit(3) or _exit(2), does so without
- *  handle_error: a status other than 0 is a warning in the log. What exit(3) does first is done
+ *  (handle_error: -EOWNERDEAD); a handler that exits, by exit(3) or _exit(2), does so without finish,
+ *  and without handle_error: a status other than 0 is a warning in the log. What exit(3) does first is done
  *  in the child for the whole program: its atexit(3) functions run, and what stood in its stdio
  *  buffers at the fork is written once more; _exit(2) does neither.
  *

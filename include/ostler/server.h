@@ -45,12 +45,17 @@ struct ostler_server_class {
     /** Accept one connection from listener, a descriptor, and tell its peer. Return
      *  the new descriptor (close-on-exec, now the server's) or -errno; -EAGAIN: none
      *  is waiting. peer may only be handed on to the inherited slot, or left alone.
+     *  What the inherited slot has accepted, yours may close and refuse with an error of
+     *  its own: it is passed over, as one that has gone before (-ECONNABORTED …). After
+     *  -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM, and when nothing could be accepted, the listener
+     *  rests, for 10 ms at first and 1 s at most.
      *  Datagrams: receive what has arrived, a batch at most, and return how many. */
     int (*get_request)(struct ostler_server *server, int listener, struct ostler_address *peer);
     /** False: the request is shut down and closed without its handler. */
     bool (*verify_request)(struct ostler_server *server, const struct ostler_request *request);
     /** Hand the request to the mix-in (or the reactor). 0, or -errno: then it is
-     *  reported to handle_error and closed. */
+     *  reported to handle_error and closed. After -EAGAIN, -ENOMEM, -EMFILE, -ENFILE of yours
+     *  the listener rests as well. */
     int (*process_request)(struct ostler_server *server, struct ostler_request *request);
     /** Run the stream handler. 0, -errno, or OSTLER_PARK: the handler's. Not called for
      *  .conn and .datagram handlers. */
@@ -201,10 +206,13 @@ OSTLER_API int ostler_server_abort(struct ostler_server *server);
  *  ostler_reactor_run(). After a shutdown that came first: 0, at once. */
 OSTLER_API int ostler_server_serve_forever(struct ostler_server *server);
 
-/** Accept and process one request (finish it, unless it runs in a thread), as soon as there is a
- *  place for it, or call handle_timeout after request_timeout_ms. 1: one was processed; 0: timed out;
- *  -ESHUTDOWN: the server stops, or has stopped; -errno. A request that verify_request refuses
- *  counts as processed. */
+/** Accept and process one request (finish it, unless it runs in a thread or a child), as soon as there
+ *  is a place for it, or call handle_timeout after request_timeout_ms. 1: one was processed; 0: timed
+ *  out; -ESHUTDOWN: the server stops, or has stopped; -errno. A request that verify_request refuses
+ *  counts as processed; one that get_request refuses does not. Connections are closed when the reactor
+ *  runs next: in the next handle_request, in close or free. Of one that ran in a thread
+ *  shutdown_request waits for that too, and its peer for the end of file: a program that turns to
+ *  something else in between has its handler call ostler_stream_shutdown_write(). */
 OSTLER_API int ostler_server_handle_request(struct ostler_server *server);
 
 /** Change request_timeout_ms: ms, 0: only look whether one is there, OSTLER_NEVER: no limit.

@@ -42,8 +42,8 @@ struct ostler_socket;
 
 /** setup, handle and finish, as in Python's StreamRequestHandler. Each returns 0
  *  or -errno, which goes to the server's handle_error. setup failing: neither of the
- *  others is called. handle failing: finish is called. Then buffered output is
- *  flushed and the connection closed.
+ *  others is called. handle failing: finish is called. Then, whichever failed, buffered
+ *  output is flushed and the connection closed.
  *
  *  On a datagram server this is Python's DatagramRequestHandler: the stream is the
  *  datagram, then it ends; what was written leaves as one datagram after finish, an empty

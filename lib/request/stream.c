@@ -87,8 +87,10 @@ OST_HOT int ost_stream_run(struct ost_stream *s)
     if (error < 0) /* while it waited for a place */
         s->ended = error;
     error = s->ended && !s->set_up ? s->ended : set_up(s, handler);
-    if (error < 0)
+    if (error < 0) {
+        ostler_stream_flush(&s->base); /* why it says no, perhaps; of a datagram there is nothing */
         return error;
+    }
     error = handle(s, handler);
     if (error == OSTLER_PARK)
         return error;

@@ -12,8 +12,10 @@
 
 static int accept_connection(struct ostler_server *s, int listener, struct ostler_address *peer)
 {
-    (void)s;
-    return ost_socket_accept(listener, peer);
+    int fd = ost_socket_accept(listener, peer);
+
+    s->got_one = fd >= 0;
+    return fd;
 }
 
 static int receive_datagrams(struct ostler_server *s, int listener, struct ostler_address *peer)

@@ -95,6 +95,12 @@ static void on_descriptor_freed(struct ost_job *job)
     try_again(OST_CONTAINER(job, struct ost_listener, starved));
 }
 
+/* Does it lack what the next accept would lack, too? */
+static bool is_lack(int error)
+{
+    return lacks_descriptors(error) || error == -ENOBUFS || error == -ENOMEM;
+}
+
 /* The connection is gone, or its network is: on to the next (accept(2)). Not so EPERM, with which a security
  * module or a filter of system calls leaves the connection where it is. */
 static bool is_passing(int error)
@@ -136,6 +142,7 @@ static bool accept_one(struct ost_listener *l)
     int fd, error;
 
     s->accepting = true;
+    s->got_one = false;
     fd = ost_listener_get_request(l, &peer);
     if (fd >= 0 && l->early > 0) {
         l->early--;
@@ -145,7 +152,7 @@ static bool accept_one(struct ost_listener *l)
     s->accepting = false;
     ost_server_check_running(s);
     ost_server_check_stopped(s);
-    if (fd < 0 && is_passing(fd))
+    if (fd < 0 && (is_passing(fd) || (s->got_one && !is_lack(fd))))
         return true;
     if (fd == -EAGAIN)
         return false;

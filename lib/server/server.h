@@ -52,6 +52,7 @@ struct ostler_server {
     bool taken;     /* … which has come */
     bool elsewhere; /* … and runs in a thread: it is not waited for */
     bool timed_out; /* … or has not come in time */
+    bool got_one;   /* the inherited get_request has accepted one, whatever the class's own says of it */
     bool accepting; /* get_request runs, or whom it has got is being taken in; it may stop the server */
     bool telling;   /* a stop is walking through the requests */
     bool abort_due; /* … and one of them, a fiber, has asked for an abort */

@@ -86,6 +86,60 @@ START_TEST(a_connection_that_has_gone_is_passed_over)
 }
 END_TEST
 
+/* A class that looks at whom the inherited slot has accepted, and refuses a few of them. */
+static int refuse_a_few(struct ostler_server *s, int listener, struct ostler_address *peer)
+{
+    int fd = ostler_tcp_server.get_request(s, listener, peer);
+
+    if (fd < 0 || atomic_load(&failures) == 0)
+        return fd;
+    atomic_fetch_sub(&failures, 1);
+    close(fd);
+    return failure;
+}
+
+static const struct ostler_server_class doorman = { .get_request = refuse_a_few };
+
+START_TEST(an_error_about_one_connection_holds_up_no_other)
+{
+    static const int errors[] = { -ECONNRESET, -EACCES, -EINVAL, -ETIMEDOUT, -EAGAIN };
+    struct harness_server h;
+
+    atomic_store(&failures, 5);
+    failure = errors[_i];
+    harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .server_class = &doorman,
+                                                       .stream = &greet });
+    for (int i = 0; i < 5; i++) {
+        int client = client_of(h.server);
+
+        ck_assert(harness_expect_end(client));
+        close(client);
+    }
+    check_greeting(h.server);
+    ck_assert(!harness_log_has(&h.log, "cannot accept"));
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
+/* A slot that wants another descriptor, for one, lacks what accept(2) may lack. */
+START_TEST(out_of_something_behind_an_accept_it_pauses_too)
+{
+    struct harness_server h;
+    int client;
+
+    atomic_store(&failures, 1);
+    failure = -EMFILE;
+    harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .server_class = &doorman,
+                                                       .stream = &greet });
+    client = client_of(h.server);
+    ck_assert(harness_expect_end(client));
+    close(client);
+    ck_assert(harness_log_wait(&h.log, "cannot accept: Too many open files"));
+    check_greeting(h.server);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 static void lower_descriptor_limit(void *arg)
 {
     struct rlimit *limit = arg;
@@ -445,6 +499,8 @@ int main(void)
     tcase_add_loop_test(tc, out_of_something_it_pauses_longer_and_longer_and_then_serves, 0, 5);
     tcase_add_loop_test(tc, it_resumes_at_once_when_one_of_ours_closes, 0, 2);
     tcase_add_loop_test(tc, a_connection_that_has_gone_is_passed_over, 0, 5);
+    tcase_add_loop_test(tc, an_error_about_one_connection_holds_up_no_other, 0, 5);
+    tcase_add_test(tc, out_of_something_behind_an_accept_it_pauses_too);
     if (!is_under_valgrind())
         tcase_add_test(tc, at_the_real_limit_of_descriptors_clients_wait_and_are_served);
     tcase_add_test(tc, who_waits_for_his_peers_end_makes_room_at_the_limit);

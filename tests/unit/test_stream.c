@@ -737,6 +737,32 @@ START_TEST(when_setup_fails_neither_handle_nor_finish_is_called)
 }
 END_TEST
 
+static int gather_and_fail(struct ostler_stream *s, struct script *script)
+{
+    (void)script;
+    ostler_stream_set_output_buffer(s, 64);
+    ostler_stream_printf(s, "go away");
+    return -EACCES;
+}
+
+START_TEST(what_was_gathered_leaves_whichever_step_fails)
+{
+    struct script *script = new_script((struct script){ .handle = say_goodbye });
+    struct harness_server h;
+    int client;
+
+    *(_i < MIXINS ? &script->setup : &script->handle) = gather_and_fail;
+    play(&h, _i % MIXINS, script);
+    client = harness_connect(h.server);
+    ck_assert(harness_expect(client, "go away"));
+    ck_assert(harness_expect_end(client));
+    ck_assert(harness_wait(&script->failed, 1));
+    ck_assert_int_eq(script->error, -EACCES);
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 START_TEST(when_handle_fails_finish_is_called_and_the_server_lives)
 {
     struct script *script = new_script((struct script){ .handle = fail_with_eio, .finish = say_goodbye });
@@ -1176,6 +1202,7 @@ int main(void)
     tcase_add_loop_test(tc, gathered_output_leaves_before_a_wait_at_a_flush_and_at_the_end, 0, MIXINS);
     tcase_add_loop_test(tc, more_output_than_the_buffer_keeps_its_order, 0, MIXINS);
     tcase_add_loop_test(tc, when_setup_fails_neither_handle_nor_finish_is_called, 0, MIXINS);
+    tcase_add_loop_test(tc, what_was_gathered_leaves_whichever_step_fails, 0, 2 * MIXINS);
     tcase_add_loop_test(tc, when_handle_fails_finish_is_called_and_the_server_lives, 0, MIXINS);
     tcase_add_loop_test(tc, when_finish_fails_it_is_reported, 0, MIXINS);
     tcase_add_loop_test(tc, a_flood_of_failures_is_not_a_flood_of_lines, 0, MIXINS);
