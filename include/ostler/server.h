@@ -201,7 +201,7 @@ OSTLER_API int ostler_server_abort(struct ostler_server *server);
  *  ostler_reactor_run(). After a shutdown that came first: 0, at once. */
 OSTLER_API int ostler_server_serve_forever(struct ostler_server *server);
 
-/** Accept and process one request (finish it, unless it runs in a thread), as soon as there is a
+/** Accept and process one request (finish it, unless it runs in a thread or a child), as soon as there is a
  *  place for it, or call handle_timeout after request_timeout_ms. 1: one was processed; 0: timed out;
  *  -ESHUTDOWN: the server stops, or has stopped; -errno. A request that verify_request refuses
  *  counts as processed. */
