@@ -51,7 +51,8 @@ OSTLER_API bool ostler_request_was_cut(const struct ostler_request *request);
 OSTLER_API const void *ostler_request_data(const struct ostler_request *request, size_t *length);
 
 /** The descriptor, which stays the reactor's: never close it. Of a datagram it is the
- *  listening socket. */
+ *  listening socket. In a thread or a child it has an SO_RCVTIMEO (socket(7)) once its stream was read,
+ *  which whoever else is to read from it, such as another program, undoes. */
 OSTLER_API int ostler_request_fd(const struct ostler_request *request);
 
 /** A name for a request that outlives it and may travel between threads. */

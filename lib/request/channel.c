@@ -5,7 +5,8 @@
  * has run out. Near the deadline the option is halved again and again: a connection
  * sets it a handful of times, not once a read.
  * On the reactor's thread: after a receive that took all there was, wait first and
- * receive then, which is one recv(2) a request.
+ * receive then, which is one recv(2) a request. So does a thread whose handler has
+ * made a second socket of its stream's: the option would be that one's, too.
  *
  * Sending, anywhere: send without waiting; when the kernel is full, ost_wait().
  *
@@ -49,7 +50,7 @@ static ssize_t report(struct ost_stream *s, ssize_t result)
     return result;
 }
 
-static ssize_t receive_parked(struct ost_stream *s, void *buffer, size_t n)
+static ssize_t receive_waiting(struct ost_stream *s, void *buffer, size_t n)
 {
     ssize_t got = give_others_a_turn(s);
 
@@ -112,7 +113,16 @@ OST_HOT static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
     ssize_t got = ost_stream_check(s);
 
     if (got == 0)
-        got = s->parker ? receive_parked(s, buffer, n) : receive_blocking(s, buffer, n);
+        got = s->parker ? receive_waiting(s, buffer, n) : receive_blocking(s, buffer, n);
+    return got <= 0 ? report(s, got) : got;
+}
+
+static ssize_t receive_shared(struct ost_stream *s, void *buffer, size_t n)
+{
+    ssize_t got = ost_stream_check(s);
+
+    if (got == 0)
+        got = receive_waiting(s, buffer, n);
     return got <= 0 ? report(s, got) : got;
 }
 
@@ -155,3 +165,16 @@ OST_HOT static int finish(struct ost_stream *s)
 }
 
 const struct ost_channel ost_socket_channel = { receive, send_all, half_close, finish };
+
+static const struct ost_channel shared_channel = { receive_shared, send_all, half_close, finish };
+
+int ost_stream_share(struct ost_stream *s)
+{
+    int error = s->receive_timeout > 0 ? ost_socket_set_receive_timeout(s->request.watch.fd, 0) : 0;
+
+    if (error < 0)
+        return error;
+    s->receive_timeout = 0;
+    s->channel = &shared_channel;
+    return 0;
+}

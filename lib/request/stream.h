@@ -141,6 +141,10 @@ static inline int ost_stream_check_current(void)
     return error < 0 ? ost_stream_failed(s, error) : 0;
 }
 
+/* Somebody else is to have the socket, too: from now on no time-out of ours is among its options. 0 or
+ * -errno. Thread: the handler's. */
+int ost_stream_share(struct ost_stream *stream);
+
 /* Send what is gathered. */
 static inline int ost_stream_flush(struct ost_stream *s)
 {

@@ -224,6 +224,9 @@ int ostler_socket_dup(struct ostler_socket **out, const struct ostler_socket *s)
         return -EINVAL;
     if (s->fd < 0)
         return -EBADF;
+    error = s->request ? ost_stream_share(OST_CONTAINER(s->request, struct ost_stream, request)) : 0;
+    if (error < 0)
+        return error;
     fd = ost_socket_dup(s->fd);
     error = fd < 0 ? fd : ost_object_new(out, fd, s->family, s->type);
     if (error == 0)

@@ -641,6 +641,30 @@ START_TEST(a_streams_own_socket_counts_its_bytes_and_ends_with_its_server)
 }
 END_TEST
 
+/* The time-out of the stream holds on, and is not the kernel's for whoever has a second socket. */
+static void use_twin(struct trial *trial)
+{
+    struct ostler_socket *own = NULL, *twin = NULL;
+    struct timeval limit = { .tv_sec = 1 };
+    size_t size = sizeof(limit);
+    char byte;
+
+    CHECK(ostler_stream_set_timeout(trial->stream, 20) == 0);
+    CHECK(ostler_stream_read(trial->stream, &byte, 1) == -ETIMEDOUT);
+    CHECK(ostler_stream_socket(&own, trial->stream) == 0);
+    CHECK(ostler_socket_dup(&twin, own) == 0);
+    CHECK(ostler_stream_read(trial->stream, &byte, 1) == -ETIMEDOUT);
+    CHECK(ostler_socket_getsockopt_buffer(twin, SOL_SOCKET, SO_RCVTIMEO, &limit, &size) == 0);
+    CHECK(limit.tv_sec == 0 && limit.tv_usec == 0);
+    ostler_socket_free(twin);
+}
+
+START_TEST(a_twin_of_a_streams_socket_does_not_inherit_the_streams_time_out)
+{
+    run(_i, use_twin);
+}
+END_TEST
+
 /* ---- Reactors ---- */
 
 static void on_reactor(void *arg)
@@ -743,6 +767,7 @@ int main(void)
     tc = harness_case(suite, "ends");
     tcase_add_test(tc, a_close_wakes_who_waits_on_the_reactor);
     tcase_add_loop_test(tc, a_streams_own_socket_counts_its_bytes_and_ends_with_its_server, SERVED, MODES);
+    tcase_add_loop_test(tc, a_twin_of_a_streams_socket_does_not_inherit_the_streams_time_out, SERVED, MODES);
     tcase_add_test(tc, a_callback_on_the_reactor_gets_EDEADLK_instead_of_waiting);
     tcase_add_loop_test(tc, a_socket_and_the_reactor_it_was_waited_for_on_end_in_any_order, 0, 2 * ENDS);
     tcase_add_loop_test(tc, a_socket_may_be_closed_on_another_thread_than_it_was_waited_for_on, 0, 2);
