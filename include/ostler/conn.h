@@ -63,11 +63,13 @@ struct ostler_conn_handler {
  *  leave together when it returns, or before they would be more than max_output; what the
  *  kernel refuses is queued. Over the high mark the connection stops reading by itself,
  *  until output has fallen to the low mark. Over max_output nothing is queued, the
- *  connection is closed with a reset, and -ENOBUFS returned. -EPIPE once it is closing or after a half-close;
- *  else why sending failed, as -ECONNRESET, which closes it. */
+ *  connection is closed, with a reset (TCP) if the peer has the begin of something, and -ENOBUFS
+ *  returned. -EPIPE once it is closing or after a half-close; else why sending failed, as
+ *  -ECONNRESET, which closes it. */
 OSTLER_API int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t n);
 
-/** Bytes of output not yet taken by the kernel. In on_close: what of it is lost. */
+/** Bytes of output not yet taken by the kernel. In on_close: what of it is lost,
+ *  beside what a write was refused. */
 OSTLER_API size_t ostler_conn_queued(const struct ostler_conn *conn);
 
 /** Has output grown over the high mark, and not yet fallen to the low one? Whoever

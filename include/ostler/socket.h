@@ -10,7 +10,8 @@
  *  long, for a whole call: then -ETIMEDOUT. They hold for accept, connect, recv and its kin,
  *  send and its kin. EINTR is never seen. SO_RCVTIMEO and SO_SNDTIMEO (socket(7)) count only where
  *  there is no time-out and the wait is the kernel's, in a thread that runs no handler: -EAGAIN
- *  (a connect: -EINPROGRESS). So does SO_RCVLOWAT: elsewhere what has come is given.
+ *  (a connect: -EINPROGRESS). SO_RCVLOWAT: a wait ends when so much has
+ *  come; what is there already is given as it is, however little.
  *
  *  Errors: 0 or more, or -errno. -EINVAL: a NULL, or a value that is out of range;
  *  -EBADF: the socket is closed; -EAFNOSUPPORT: an address of another family or kind;

@@ -377,7 +377,7 @@ bool ost_socket_has_errors(int fd)
     return poll(&look, 1, 0) > 0 && look.revents & POLLERR;
 }
 
-static int count_pending(int fd)
+int ost_socket_pending(int fd)
 {
     int n = 0;
 
@@ -385,16 +385,16 @@ static int count_pending(int fd)
 }
 
 /* Urgent data does not come with the rest. But of a Unix socket the kernel counts it; and of a TCP socket
- * nothing of what is behind it, unless it does come with the rest. */
-int ost_socket_pending(int fd)
+ * nothing of what is behind it, unless it does come with the rest: for that moment it does. */
+int ost_socket_pending_all(int fd)
 {
     char urgent;
     int n;
 
     if (recv(fd, &urgent, 1, MSG_OOB | MSG_PEEK | MSG_DONTWAIT) != 1)
-        return count_pending(fd);
+        return ost_socket_pending(fd);
     set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);
-    n = count_pending(fd);
+    n = ost_socket_pending(fd);
     set_int(fd, SOL_SOCKET, SO_OOBINLINE, 0);
     return n > 0 ? n - 1 : 0;
 }

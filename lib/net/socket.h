@@ -128,8 +128,11 @@ long ost_socket_receive_timeout(int fd);
 /* Has it an error, or any in the queue of errors (MSG_ERRQUEUE, recv(2))? */
 bool ost_socket_has_errors(int fd);
 
-/* Bytes that have arrived and wait to be received. */
+/* Bytes that have arrived and wait to be received; with urgent data among them not quite right. */
 int ost_socket_pending(int fd);
+
+/* The same, right in that case too. Nobody may receive meanwhile: he would get urgent data among the rest. */
+int ost_socket_pending_all(int fd);
 
 /* Does the kernel still hold output that the peer has not acknowledged? */
 bool ost_socket_has_unsent(int fd);

@@ -113,16 +113,7 @@ OST_HOT static ssize_t receive(struct ost_stream *s, void *buffer, size_t n)
     ssize_t got = ost_stream_check(s);
 
     if (got == 0)
-        got = s->parker ? receive_waiting(s, buffer, n) : receive_blocking(s, buffer, n);
-    return got <= 0 ? report(s, got) : got;
-}
-
-static ssize_t receive_shared(struct ost_stream *s, void *buffer, size_t n)
-{
-    ssize_t got = ost_stream_check(s);
-
-    if (got == 0)
-        got = receive_waiting(s, buffer, n);
+        got = s->parker || s->shared ? receive_waiting(s, buffer, n) : receive_blocking(s, buffer, n);
     return got <= 0 ? report(s, got) : got;
 }
 
@@ -160,13 +151,11 @@ static int half_close(struct ost_stream *s)
 
 OST_HOT static int finish(struct ost_stream *s)
 {
-    ostler_stream_flush(&s->base); /* the peer's going is nobody's fault by now */
+    ost_stream_flush_last(s);
     return 0;
 }
 
 const struct ost_channel ost_socket_channel = { receive, send_all, half_close, finish };
-
-static const struct ost_channel shared_channel = { receive_shared, send_all, half_close, finish };
 
 int ost_stream_share(struct ost_stream *s)
 {
@@ -175,6 +164,6 @@ int ost_stream_share(struct ost_stream *s)
     if (error < 0)
         return error;
     s->receive_timeout = 0;
-    s->channel = &shared_channel;
+    s->shared = true;
     return 0;
 }

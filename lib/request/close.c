@@ -164,7 +164,7 @@ void ost_request_spare_descriptor(struct ostler_reactor *reactor)
     }
 }
 
-/* Enter r among those that linger, of which there are not to be too many. */
+/* Enter r among those that linger. */
 static void linger(struct ostler_request *r)
 {
     struct ostler_reactor *reactor = r->owner->reactor;
@@ -172,8 +172,7 @@ static void linger(struct ostler_request *r)
     r->discarding = true;
     ost_list_remove(&r->job.node);
     ost_list_append(&reactor->lingering, &r->job.node);
-    if (++reactor->lingering_count > MAX_LINGERING)
-        release(lingering(reactor->lingering.next));
+    reactor->lingering_count++;
 }
 
 static void discard(struct ostler_request *r)
@@ -181,6 +180,12 @@ static void discard(struct ostler_request *r)
     struct ostler_reactor *reactor = r->owner->reactor;
     uint64_t end;
 
+    if (reactor->lingering_count >= MAX_LINGERING)
+        release(lingering(reactor->lingering.next));
+    if (atomic_load(&r->cancelled)) { /* by a slot that was called for the other */
+        release(r);
+        return;
+    }
     linger(r);
     end = ost_reactor_refresh(reactor) + OST_LINGER_MS;
     r->linger_end = (uint32_t)end;

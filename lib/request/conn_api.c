@@ -62,41 +62,43 @@ static bool may_leave(const struct ost_conn *c)
     return c->pushed < PUSH_LIMIT && !c->blocked && !c->connecting;
 }
 
-/* Close it: what was to be sent is lost. The peer must not take what it got for everything, though nothing
- * waits that would say so: of what is lost it may have the begin. */
-static int lose(struct ost_conn *c, enum ostler_close_reason reason, int error)
+/* Close it: what was to be sent is lost. If the begin of it has left the peer must not take that for everything. */
+static int lose(struct ost_conn *c, bool begun, enum ostler_close_reason reason, int error)
 {
-    c->request.reset = true;
+    c->request.reset = c->request.reset || begun;
     ost_conn_fail(c, reason, error);
     return error;
 }
 
-/* n bytes more would be too much. How many of them the kernel takes, so that the rest is not; or -errno. */
-static ssize_t make_room(struct ost_conn *c, const char *data, size_t n)
+/* n bytes more would be too much. How many of them the kernel takes, so that the rest is not; or -errno. begun: as
+ * for queue(). */
+static ssize_t make_room(struct ost_conn *c, const char *data, size_t n, bool begun)
 {
     ssize_t sent = may_leave(c) ? send_now(c, data, n) : 0;
 
     if (sent < 0 || !is_too_much(c, n - (size_t)sent))
         return sent;
-    return lose(c, OSTLER_CLOSE_OUTPUT_LIMIT, -ENOBUFS);
+    return lose(c, begun || sent > 0, OSTLER_CLOSE_OUTPUT_LIMIT, -ENOBUFS);
 }
 
-static int queue(struct ost_conn *c, const char *data, size_t n)
+/* begun: some of the same write has left. */
+static int queue(struct ost_conn *c, const char *data, size_t n, bool begun)
 {
     const struct ost_terms *terms = ost_conn_terms(c);
     int error;
 
     if (ost_output_length(c->out) + n > terms->max_output) {
-        ssize_t sent = make_room(c, data, n);
+        ssize_t sent = make_room(c, data, n, begun);
 
         if (sent < 0 || (size_t)sent == n)
             return sent < 0 ? (int)sent : 0;
         data += sent;
         n -= (size_t)sent;
+        begun = begun || sent > 0;
     }
     error = ost_output_append(&c->out, ost_conn_reactor(c), data, n);
     if (error < 0)
-        return lose(c, OSTLER_CLOSE_ERROR, error);
+        return lose(c, begun, OSTLER_CLOSE_ERROR, error);
     if (ost_output_length(c->out) > terms->high)
         c->full = true;
     return 0;
@@ -129,7 +131,7 @@ OST_HOT int ostler_conn_write(struct ostler_conn *conn, const void *data, size_t
         rest += sent;
         n -= (size_t)sent;
     }
-    return n > 0 ? queue(c, rest, n) : 0;
+    return n > 0 ? queue(c, rest, n, rest != data) : 0;
 }
 
 size_t ostler_conn_queued(const struct ostler_conn *conn)

@@ -22,7 +22,7 @@ struct report {
     unsigned char eof, peer_done, broken;
     unsigned char lost; /* a datagram's reply */
     /* What only the next child needs. */
-    unsigned char shut;
+    unsigned char shut, shared;
     int input_left;
     long timeout_ms, receive_timeout;
     uint64_t deadline;
@@ -273,6 +273,7 @@ static struct report report_of(const struct ost_stream *s, int result)
         .broken = r->broken,
         .lost = s->packet && ost_packet_is_lost(s->packet),
         .shut = s->shut,
+        .shared = s->shared,
         .input_left = r->input_left,
         .timeout_ms = s->timeout_ms,
         .receive_timeout = s->receive_timeout,
@@ -344,6 +345,7 @@ static int take_parked(struct ost_stream *s, const struct ost_shared *shared, co
 {
     s->set_up = true;
     s->shut = report->shut != 0;
+    s->shared = report->shared != 0;
     if (report->input_left >= 0 && report->input_left < s->request.input_left)
         s->request.input_left = report->input_left;
     s->timeout_ms = report->timeout_ms;

@@ -106,7 +106,7 @@ static void count_down(struct ostler_request *r, bool stopping, ssize_t got)
     if (stopping)
         r->input_left = r->input_left > got ? r->input_left - (int)got : 0;
     else if (is_stopping(r))
-        r->input_left = ost_socket_pending(r->watch.fd); /* it came meanwhile, with or without ours */
+        r->input_left = ost_socket_pending_all(r->watch.fd); /* it came meanwhile, with or without ours */
 }
 
 static size_t at_most(size_t n, int limit)
@@ -181,6 +181,12 @@ OST_HOT ssize_t ost_request_send(struct ostler_request *r, const void *data, siz
     return ost_request_sent(r, ost_socket_send(r->watch.fd, data, n, flags));
 }
 
+/* Is it this thread that receives for it? */
+static bool is_received_here(const struct ostler_request *r)
+{
+    return r->is_conn || OST_CONTAINER(r, const struct ost_stream, request)->parker;
+}
+
 void ost_request_stop(struct ostler_request *r)
 {
     if (r->closing) {
@@ -189,7 +195,7 @@ void ost_request_stop(struct ostler_request *r)
     }
     if (r->datagram)
         return; /* all of its input is there */
-    r->input_left = ost_socket_pending(r->watch.fd);
+    r->input_left = is_received_here(r) ? ost_socket_pending_all(r->watch.fd) : ost_socket_pending(r->watch.fd);
     if (r->in_child && !ost_relay_stop(relay_of(r), r->input_left))
         return; /* its end is about to be seen */
     atomic_store_explicit(&r->stopping, true, memory_order_release);

@@ -88,7 +88,7 @@ OST_HOT int ost_stream_run(struct ost_stream *s)
         s->ended = error;
     error = s->ended && !s->set_up ? s->ended : set_up(s, handler);
     if (error < 0) {
-        ostler_stream_flush(&s->base); /* why it says no, perhaps; of a datagram there is nothing */
+        ost_stream_flush_last(s); /* why it says no, perhaps; of a datagram there is nothing */
         return error;
     }
     error = handle(s, handler);

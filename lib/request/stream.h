@@ -56,6 +56,7 @@ struct ost_stream {
     bool shut;                /* half-closed by us */
     bool drained;             /* the last receive took all there was */
     unsigned char burst;      /* operations since the reactor had a turn */
+    bool shared;              /* its socket has a twin: see ost_stream_share() */
     bool set_up;              /* setup was called, and finish is due */
     bool parked;              /* it waits on the reactor, and nothing runs it */
     bool shut_read;           /* stopping, and SHUT_RD told a thread that waits for more */
@@ -152,6 +153,16 @@ static inline int ost_stream_flush(struct ost_stream *s)
 
     s->out_count = 0;
     return n > 0 ? s->channel->send(s, s->out, n) : 0;
+}
+
+/* The same once the handler has ended. The peer's going is nobody's fault by now, and what went wrong before
+ * stays what did. */
+static inline void ost_stream_flush_last(struct ost_stream *s)
+{
+    int16_t io_error = s->request.io_error;
+
+    ost_stream_flush(s);
+    s->request.io_error = io_error;
 }
 
 /* The calling fiber or inline handler has done something that did not wait: after a number of those

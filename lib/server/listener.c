@@ -25,8 +25,8 @@ static void log_lack(struct ost_listener *l, int error)
 {
     if (ost_lack_is_news(&l->lack, ost_reactor_refresh(reactor_of(l))))
         ostler_log_write(ostler_server_log(l->server), OSTLER_LOG_WARNING,
-                         "%s: cannot %s: %s; clients wait until a connection closes", l->server->name,
-                         l->receiver ? "receive" : "accept", ostler_strerror(error));
+                         "%s: cannot %s: %s; clients wait%s", l->server->name, l->receiver ? "receive" : "accept",
+                         ostler_strerror(error), error == -EPERM ? "" : " until a connection closes");
 }
 
 static bool lacks_descriptors(int error)
@@ -152,7 +152,11 @@ static bool accept_one(struct ost_listener *l)
     s->accepting = false;
     ost_server_check_running(s);
     ost_server_check_stopped(s);
-    if (fd < 0 && (is_passing(fd) || (s->got_one && !is_lack(fd))))
+    if (fd < 0 && s->got_one && !is_lack(fd)) {
+        ost_lack_is_over(&l->lack);
+        return true;
+    }
+    if (is_passing(fd))
         return true;
     if (fd == -EAGAIN)
         return false;

@@ -45,6 +45,13 @@ static void close_refused(struct ostler_request *r, int error)
     ost_request_close(r);
 }
 
+/* A process_request has handed it to a thread or a child before it failed: that one is to end it. */
+static void end_elsewhere(struct ostler_server *s, struct ostler_request *r, int error)
+{
+    ost_request_blame(r, OSTLER_CLOSE_REFUSED, error);
+    s->owner.cancel(&s->owner, r);
+}
+
 static void count_waiting(struct ostler_server *s, struct ostler_request *r)
 {
     ost_stream_note_idle(stream_of(r), ost_reactor_now(s->owner.reactor));
@@ -138,7 +145,9 @@ static int run(struct ostler_server *s, struct ostler_request *r)
     s->elsewhere = false;
     s->begun = true;
     error = process(s, r);
-    if (error < 0)
+    if (error < 0 && s->elsewhere)
+        end_elsewhere(s, r, error);
+    else if (error < 0)
         close_refused(r, error);
     return error;
 }

@@ -503,24 +503,6 @@ class Stops(Case):
             _, log = process.communicate(timeout=ostler.scaled(5))
             self.assertEqual(process.returncode, 0, log)
 
-    @unittest.skipIf(ostler.SANITIZED, "LeakSanitizer does not look for leaks in a process that is traced")
-    def test_stop_while_the_next_worker_is_born_is_a_good_one(self):
-        """The sockets that it is to inherit are closed by then: strace holds the birth up for so long."""
-        births = "clone,clone3,vfork"
-        daemon = self.echo()
-        with ostler.spawn([ostler.tool("strace"), "-f", "-p", daemon.pid, "-e", f"trace={births}",
-                           "-e", f"inject={births}:delay_enter=500000"], stderr=subprocess.PIPE) as strace:
-            self.assertIn(b"attached", strace.stderr.readline())
-            self.kill_worker(daemon)
-            text = b""
-            while not re.search(rb"clone|vfork", text):  # written when the call is entered
-                part = os.read(strace.stderr.fileno(), 4096)
-                self.assertTrue(part, text)
-                text += part
-            self.assertEqual(daemon.stop().status, 0)
-            strace.communicate(timeout=ostler.scaled(10))
-        self.assertNotIn("cannot be started", daemon.log())
-
 
 class DaemonsDeath(Case):
     def die(self, daemon):

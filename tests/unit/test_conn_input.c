@@ -657,7 +657,8 @@ START_TEST(urgent_data_is_no_end_for_what_a_stop_lets_in)
     start_with(&h, &handler, (struct ostler_server_options){ .stop_timeout_ms = OSTLER_NEVER });
     client = client_of(&h);
     ck_assert(harness_say(client, urgent->before));
-    ck_assert_int_eq(send(client, "!", 1, MSG_OOB), 1);
+    if (send(client, "!", 1, MSG_OOB) < 0) /* CONFIG_AF_UNIX_OOB */
+        ck_assert_int_eq(errno, EOPNOTSUPP);
     ck_assert(harness_say(client, urgent->after));
     ck_assert(has_arrived(client));
     on_conn(stop_and_resume, NULL);
