@@ -122,6 +122,36 @@ START_TEST(not_more_than_a_thousand_wait_for_their_peers_end)
 }
 END_TEST
 
+static void close_and_abort(struct ostler_server *s, struct ostler_request *r)
+{
+    ostler_tcp_server.close_request(s, r);
+    if (seen.number++ == 0)
+        ostler_server_abort(s);
+}
+
+/* One more than may wait ends the first one, whose close_request aborts the server while the last one is entered. */
+START_TEST(who_makes_place_for_one_more_may_abort_the_server)
+{
+    static const struct ostler_conn_handler handler = { .on_open = say_bye_and_close, .on_close = note_close };
+    static const struct ostler_server_class aborting = { .close_request = close_and_abort };
+    static int clients[LINGERING + 1];
+    struct harness_server h;
+    struct rlimit limit;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    start_with(&h, &handler, (struct ostler_server_options){ .server_class = &aborting });
+    for (int i = 0; i <= LINGERING; i++)
+        clients[i] = client_of(&h);
+    ck_assert_int_eq(harness_join(&h), 0);
+    ck_assert_uint_eq(seen.number, LINGERING + 1);
+    for (int i = 0; i <= LINGERING; i++)
+        close(clients[i]);
+    harness_free(&h);
+}
+END_TEST
+
 START_TEST(abort_resets_and_drops_what_is_queued)
 {
     static const struct ostler_conn_handler handler = { .on_open = write_a_lot_and_abort, .on_close = note_close };
@@ -604,6 +634,7 @@ int main(void)
     tcase_add_test(tc, input_that_nobody_has_read_does_not_reset_the_answer);
     tcase_add_test(tc, who_goes_on_sending_after_the_close_is_not_heard_for_long);
     tcase_add_test(tc, not_more_than_a_thousand_wait_for_their_peers_end);
+    tcase_add_test(tc, who_makes_place_for_one_more_may_abort_the_server);
     tcase_add_test(tc, abort_resets_and_drops_what_is_queued);
     tcase_add_test(tc, on_close_can_tell_what_was_lost);
     tcase_add_test(tc, abort_after_close_does_not_wait_for_the_output);

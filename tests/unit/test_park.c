@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,12 +92,52 @@ static const struct ostler_stream_handler counter = {
     .finish = counter_finish,
 };
 
+/* Gives its socket a twin, parks, and says on the next call what the kernel's time-out is. */
+static int twin_handle(struct ostler_stream *s)
+{
+    struct counter *self = OSTLER_SELF(s, struct counter, base);
+    struct ostler_socket *own = NULL, *twin = NULL;
+    struct timeval limit = { .tv_sec = 1 };
+    size_t size = sizeof(limit);
+    char line[16];
+
+    if (ostler_stream_read_line(s, line, sizeof(line)) <= 0 || ostler_stream_socket(&own, s) < 0)
+        return 0;
+    if (self->lines == 0 && ostler_socket_dup(&twin, own) < 0)
+        return -EPROTO;
+    ostler_socket_free(twin);
+    ostler_socket_getsockopt_buffer(own, SOL_SOCKET, SO_RCVTIMEO, &limit, &size);
+    ostler_stream_printf(s, "%d: %ld.%06ld\n", ++self->lines, (long)limit.tv_sec, (long)limit.tv_usec);
+    return OSTLER_PARK;
+}
+
+static const struct ostler_stream_handler twin = { .size = OSTLER_SIZE(struct counter, base), .handle = twin_handle };
+
 static struct ostler_server_options options_for(int way, struct deeds *deeds)
 {
     return (struct ostler_server_options){
         .address = harness_address(), .stream = &counter, .mixin = ways[way].mixin, .user = deeds
     };
 }
+
+START_TEST(a_parked_streams_twin_has_no_time_out_of_its_reads)
+{
+    struct ostler_server_options options = options_for(_i, new_deeds());
+    struct harness_server h;
+    int client;
+
+    options.stream = &twin;
+    options.timeout_ms = 60000;
+    harness_start(&h, &options);
+    client = harness_connect(h.server);
+    ck_assert(harness_say(client, "one\n"));
+    ck_assert(harness_expect(client, "1: 0.000000\n"));
+    ck_assert(harness_say(client, "two\n"));
+    ck_assert(harness_expect(client, "2: 0.000000\n"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
 
 START_TEST(a_parked_connection_is_handled_again_when_it_speaks)
 {
@@ -826,6 +867,7 @@ int main(void)
     TCase *tc = harness_case(suite, "park");
 
     tcase_add_loop_test(tc, a_parked_connection_is_handled_again_when_it_speaks, 0, WAYS);
+    tcase_add_loop_test(tc, a_parked_streams_twin_has_no_time_out_of_its_reads, 0, WAYS);
     tcase_add_loop_test(tc, lines_that_came_together_are_all_handled, 0, WAYS);
     tcase_add_loop_test(tc, a_handler_that_is_called_again_may_wait_again, 0, WAYS);
     tcase_add_loop_test(tc, who_parks_without_reading_is_cut_off_at_a_stop, 0, 2 * WAYS);

@@ -283,6 +283,34 @@ START_TEST(a_conn_that_was_opened_hears_that_process_request_failed)
 }
 END_TEST
 
+static int read_a_byte(struct ostler_stream *s)
+{
+    return (int)ostler_stream_read(s, &(char){ 0 }, 1);
+}
+
+/* Its handler is on its way then, and ends, before the request does. */
+START_TEST(who_runs_elsewhere_is_ended_when_process_request_fails)
+{
+    static const struct ostler_server_class broken = { .super = &traced, .process_request = process_and_fail };
+    static const struct ostler_stream_handler reader = { .handle = read_a_byte };
+    struct harness_server h;
+
+    see_afresh();
+    harness_start(&h, &(struct ostler_server_options){ .address = anywhere, .server_class = &broken, .stream = &reader,
+                                                       .mixin = _i ? &ostler_forking : &ostler_threading,
+                                                       .max_requests = 1 });
+    for (int i = 1; i <= 3; i++) {
+        int client = client_of(h.server);
+
+        ck_assert(harness_expect_end(client));
+        ck_assert(harness_wait(&seen.closed, i));
+        close(client);
+    }
+    ck_assert_int_eq(harness_stop(&h), 0);
+    ck_assert_int_eq(seen.result, 0);
+}
+END_TEST
+
 static int finish_none(struct ostler_server *s, struct ostler_request *r)
 {
     (void)s;
@@ -675,6 +703,7 @@ int main(void)
     tcase_add_test(tc, a_rejected_conn_never_meets_its_handler);
     tcase_add_loop_test(tc, process_request_failing_is_reported_once_and_the_server_goes_on, 0, MIXINS);
     tcase_add_test(tc, a_conn_that_was_opened_hears_that_process_request_failed);
+    tcase_add_loop_test(tc, who_runs_elsewhere_is_ended_when_process_request_fails, 0, 2);
     tcase_add_loop_test(tc, finish_request_failing_is_reported_once, 0, MIXINS);
     tcase_add_loop_test(tc, a_failing_handler_is_logged_once_and_the_server_survives, 0, MIXINS);
     tcase_add_test(tc, a_flood_of_failures_is_a_few_lines);

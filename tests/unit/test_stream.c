@@ -838,6 +838,39 @@ START_TEST(a_peer_that_resets_is_no_error_of_the_server)
 }
 END_TEST
 
+static int read_and_take_leave(struct ostler_stream *s, struct script *script)
+{
+    ssize_t n;
+
+    harness_raise(&script->began);
+    ostler_stream_set_output_buffer(s, 64);
+    n = ostler_stream_read(s, &(char){ 0 }, 1);
+    ostler_stream_printf(s, "goodbye");
+    return (int)n;
+}
+
+START_TEST(nor_is_a_peer_that_its_farewell_does_not_reach)
+{
+    struct script *script = new_script((struct script){ .handle = say_goodbye });
+    struct harness_server h;
+    struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+    int client;
+
+    if (harness_is_unix())
+        return; /* it is about TCP */
+    *(_i < MIXINS ? &script->setup : &script->handle) = read_and_take_leave;
+    play(&h, _i % MIXINS, script);
+    client = harness_connect(h.server);
+    ck_assert(harness_wait(&script->began, 1));
+    ck_assert_int_eq(connect(client, &nobody, sizeof(nobody)), 0);
+    ck_assert(harness_wait(&script->failed, 1));
+    ck_assert_int_eq(script->error, -ECONNRESET);
+    ck_assert(!harness_log_has(&h.log, "error scripted"));
+    close(client);
+    ck_assert_int_eq(harness_stop(&h), 0);
+}
+END_TEST
+
 /* What a back end of the handler's did, say. */
 static int fail_as_told(struct ostler_stream *s, struct script *script)
 {
@@ -1207,6 +1240,7 @@ int main(void)
     tcase_add_loop_test(tc, when_finish_fails_it_is_reported, 0, MIXINS);
     tcase_add_loop_test(tc, a_flood_of_failures_is_not_a_flood_of_lines, 0, MIXINS);
     tcase_add_loop_test(tc, a_peer_that_resets_is_no_error_of_the_server, 0, MIXINS);
+    tcase_add_loop_test(tc, nor_is_a_peer_that_its_farewell_does_not_reach, 0, 2 * MIXINS);
     tcase_add_loop_test(tc, a_handlers_own_error_is_one_although_peers_cause_such_too, 0, MIXINS * OWN_ERRORS);
     tcase_add_loop_test(tc, a_late_byte_does_not_reset_the_answer, 0, MIXINS);
     tcase_add_loop_test(tc, wrong_arguments_are_einval_and_change_nothing, 0, MIXINS);
