@@ -9,7 +9,7 @@
  *
  *   the kernel    95 %: a recv(2), a send(2) with all of TCP and the wake-up of the other side, and a
  *                 64th of an epoll_wait(2). The same calls as those of a loop on raw epoll.
- *   the C library, 100 of 655 instructions. Its calls cost 110 more, and the kernel's a reference to the
+ *   the C library, 100 of some 655 instructions. Its calls cost 110 more, and the kernel's a reference to the
  *                 descriptor each, in a process with a second thread; so the daemon has none (daemon/stopper.c).
  *   libevent      240 instructions: from the descriptor to its event, into the list of what is
  *                 ready, and out of it. A program that uses libevent by hand pays them, too.

@@ -94,18 +94,24 @@ END_TEST
 
 enum { CROWD = 1100, LINGERING = 1024, FEW = 20 };
 
+static void allow_many_descriptors(void)
+{
+    struct rlimit limit;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
 /* Each would keep its descriptor for two seconds. */
 START_TEST(not_more_than_a_thousand_wait_for_their_peers_end)
 {
     static const struct ostler_conn_handler handler = { .on_open = say_bye_and_close, .on_close = note_close };
     static int clients[CROWD];
     struct harness_server h;
-    struct rlimit limit;
     size_t before;
 
-    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = limit.rlim_max;
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    allow_many_descriptors();
     start(&h, &handler);
     before = harness_descriptors();
     for (int i = 0; i < CROWD; i++)
@@ -136,11 +142,8 @@ START_TEST(who_makes_place_for_one_more_may_abort_the_server)
     static const struct ostler_server_class aborting = { .close_request = close_and_abort };
     static int clients[LINGERING + 1];
     struct harness_server h;
-    struct rlimit limit;
 
-    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = limit.rlim_max;
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    allow_many_descriptors();
     start_with(&h, &handler, (struct ostler_server_options){ .server_class = &aborting });
     for (int i = 0; i <= LINGERING; i++)
         clients[i] = client_of(&h);
