@@ -55,7 +55,7 @@ struct ostler_server_class {
     bool (*verify_request)(struct ostler_server *server, const struct ostler_request *request);
     /** Hand the request to the mix-in (or the reactor). 0, or -errno: then it is
      *  reported to handle_error and closed. After -EAGAIN, -ENOMEM, -EMFILE, -ENFILE of yours
-     *  the listener rests as well. */
+     *  the listener of a connection rests as well. */
     int (*process_request)(struct ostler_server *server, struct ostler_request *request);
     /** Run the stream handler. 0, -errno, or OSTLER_PARK: the handler's. Not called for
      *  .conn and .datagram handlers. */
