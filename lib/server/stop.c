@@ -125,13 +125,13 @@ void ost_server_begin_stop(struct ostler_server *s)
 
     s->state = OST_SERVER_STOPPING;
     atomic_store(&s->owner.stopping, true);
-    if (served)
-        take_rest(s); /* who does not serve takes nothing: another process may, from the same sockets */
-    s->class->close(s);
-    ost_balance_tell(s);
     if (ost_list_is_empty(&s->stoppable.node)) /* handle_request()'s threads: a run waits for them too */
         ost_list_append(&r->stoppables, &s->stoppable.node);
     ost_server_limit_stop(s);
+    if (served)
+        take_rest(s); /* who does not serve takes nothing: another process may, from the same sockets */
+    s->class->close(s); /* which may abort it: then it has stopped */
+    ost_balance_tell(s);
     tell_requests(s);
     ost_server_check_running(s);
     if (s->abort_due)

@@ -529,6 +529,34 @@ START_TEST(a_full_house_of_streams_lets_clients_wait_too)
 }
 END_TEST
 
+static void abort_and_close(struct ostler_server *server)
+{
+    seen.result = ostler_server_abort(server);
+    ostler_tcp_server.close(server);
+}
+
+START_TEST(a_close_slot_may_abort)
+{
+    static const struct ostler_server_class class = { .super = &ostler_tcp_server, .close = abort_and_close };
+    struct ostler_reactor *reactor;
+    struct ostler_server *server;
+
+    ck_assert_int_eq(ostler_reactor_new(&reactor, NULL), 0);
+    ck_assert_int_eq(ostler_server_new(&server,
+                                       &(struct ostler_server_options){ .address = anywhere, .conn = &echo_conn,
+                                                                        .server_class = &class },
+                                       reactor), 0);
+    ck_assert_int_eq(ostler_server_start(server), 0);
+    seen.result = -1;
+    ck_assert_int_eq(ostler_reactor_stop(reactor), 0);
+    ck_assert_int_eq(ostler_reactor_run(reactor), 0);
+    ck_assert_int_eq(seen.result, 0);
+    ck_assert_int_eq(ostler_server_start(server), -ESHUTDOWN);
+    ostler_server_free(server);
+    ostler_reactor_free(reactor);
+}
+END_TEST
+
 enum { CROWD = 200 };
 
 START_TEST(hundreds_of_connections_are_served_side_by_side)
@@ -578,6 +606,7 @@ int main(void)
     tcase_add_test(tc, every_conn_hears_of_it_when_its_server_is_freed);
     tcase_add_test(tc, two_servers_live_on_one_reactor_and_stop_one_by_one);
     tcase_add_test(tc, the_reactors_run_tells_that_a_server_gave_up);
+    tcase_add_test(tc, a_close_slot_may_abort);
     tcase_add_loop_test(tc, a_stop_does_not_wait_for_peers_that_keep_their_end_open, 0, MIXINS + 1);
     tc = harness_case(suite, "limits");
     tcase_add_test(tc, a_full_house_lets_clients_wait);
