@@ -108,14 +108,17 @@ static void free_all(struct daemon *d)
 }
 
 /* A reader who is gone is no reason not to serve; one who has not read yet is waited for. A worker's addresses are
- * its daemon's to tell. */
-static void announce(const struct daemon *d)
+ * its daemon's to tell; but one that could not say that it is ready would be waited for in vain. */
+static int announce(const struct daemon *d)
 {
-    int error = ost_ready_announce(d->flags->ready_fd, d->servers, d->conf->parent ? 0 : d->count);
+    bool is_worker = d->conf->parent != 0;
+    int error = ost_ready_announce(d->flags->ready_fd, d->servers, is_worker ? 0 : d->count);
 
-    if (error < 0)
-        ostler_log_write(d->log, OSTLER_LOG_WARNING, "cannot write to the descriptor of --ready-fd: %s",
-                         ostler_strerror(error));
+    if (error == 0 || is_worker)
+        return error;
+    ostler_log_write(d->log, OSTLER_LOG_WARNING, "cannot write to the descriptor of --ready-fd: %s",
+                     ostler_strerror(error));
+    return 0;
 }
 
 /* ---- What the stopper does, where a signal arrives; and to list, in the loop ---- */
@@ -172,10 +175,9 @@ static int serve(struct daemon *d)
 
     if (error == 0)
         error = start_all(d);
-    if (error < 0)
-        return error;
-    announce(d);
-    return ostler_reactor_run(d->reactor);
+    if (error == 0)
+        error = announce(d);
+    return error < 0 ? error : ostler_reactor_run(d->reactor);
 }
 
 /* The loop has left, or was never entered: now the workers. -ECHILD when one failed. */

@@ -4,6 +4,7 @@ left for the daemon."""
 import os
 import pathlib
 import signal
+import socket
 import sys
 import unittest
 
@@ -39,6 +40,21 @@ class Helpers(ostler.TestCase):
         client = self.connect(daemon)
         client.sendall(b"0 word\n")
         self.assertRegex(clients.read_exactly(client, 1), rb"\d")
+
+
+class Unheard(ostler.TestCase):
+    def test_worker_that_cannot_say_that_it_is_ready_ends(self):
+        directory = self.scratch()
+        config = directory / "conf"
+        config.write_text(ostler.config_text({"services": {"echo": ostler.service("echo", "forking")}}))
+        with socket.create_server(("127.0.0.1", 0)) as listener, open(config) as text, \
+                open("/dev/full", "wb", buffering=0) as full, open(directory / "log", "wb") as log:
+            fds = [listener.fileno(), text.fileno(), full.fileno()]
+            process = ostler.spawn([ostler.BIN / "ostlerd", "-c", config, f"--ready-fd={fds[2]}",
+                                    f"--worker={os.getpid()},{fds[1]},0:::echo={fds[0]}"], stderr=log, pass_fds=fds)
+            self.addCleanup(process.kill)
+            self.assertEqual(process.wait(ostler.scaled(5)), 1)
+        self.assertIn("ostlerd ends: No space left on device", (directory / "log").read_text())
 
 
 class Killed(ostler.TestCase):
