@@ -114,11 +114,10 @@ static int announce(const struct daemon *d)
     bool is_worker = d->conf->parent != 0;
     int error = ost_ready_announce(d->flags->ready_fd, d->servers, is_worker ? 0 : d->count);
 
-    if (error == 0 || is_worker)
-        return error;
-    ostler_log_write(d->log, OSTLER_LOG_WARNING, "cannot write to the descriptor of --ready-fd: %s",
-                     ostler_strerror(error));
-    return 0;
+    if (error < 0)
+        ostler_log_write(d->log, OSTLER_LOG_WARNING, "cannot write to the descriptor of --ready-fd: %s",
+                         ostler_strerror(error));
+    return is_worker ? error : 0;
 }
 
 /* ---- What the stopper does, where a signal arrives; and to list, in the loop ---- */

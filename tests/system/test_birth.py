@@ -54,7 +54,9 @@ class Unheard(ostler.TestCase):
                                     f"--worker={os.getpid()},{fds[1]},0:::echo={fds[0]}"], stderr=log, pass_fds=fds)
             self.addCleanup(process.kill)
             self.assertEqual(process.wait(ostler.scaled(5)), 1)
-        self.assertIn("ostlerd ends: No space left on device", (directory / "log").read_text())
+        self.assertRegex((directory / "log").read_text(),
+                         "cannot write to the descriptor of --ready-fd: No space left on device\n.*"
+                         "ostlerd ends: No space left on device\n")
 
 
 class Killed(ostler.TestCase):
