@@ -162,6 +162,7 @@ void ost_need_descriptor(struct ost_need *need, int fd, unsigned what)
     need->what = what;
     need->stream = NULL;
     need->port = NULL;
+    need->guests = NULL;
 }
 
 /* Let what it needs tell of all that those want who wait for it, this one included. */
@@ -174,6 +175,9 @@ static int enlist(struct ost_need *need, struct ost_waiter *w)
     if (!need->port) {
         ost_port_init(&need->own, w->stream->request.owner->reactor, need->fd);
         need->port = &need->own;
+        ost_list_init(&need->guest);
+        if (need->guests)
+            ost_list_append(need->guests, &need->guest);
     }
     need->waiter = w;
     ost_list_append(&need->port->needs, &need->node);
@@ -188,6 +192,7 @@ static void delist(struct ost_need *need, const struct ost_waiter *w)
     }
     ost_list_remove(&need->node);
     if (need->port == &need->own) {
+        ost_list_remove(&need->guest);
         ost_port_fini(&need->own);
         need->port = NULL;
     }

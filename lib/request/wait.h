@@ -39,6 +39,8 @@ struct ost_need {
     struct ost_stream *stream; /* whose descriptor it is: the waiter's own; or NULL */
     struct ost_port *port;     /* on a reactor: what tells; or NULL: its own */
     struct ost_port own;       /* of a descriptor that is watched for this wait alone */
+    struct ost_list *guests;   /* where whoever closes that descriptor finds it; or NULL */
+    struct ost_list guest;     /* in that list */
 };
 
 /* What to wait for: readiness of the waiter's own stream, of a port's descriptor, or of a descriptor. */

@@ -22,6 +22,7 @@ static int make_object(struct ostler_socket **out, int fd, int family, int type)
         .kind = (unsigned char)ost_kind_of(family, type),
         .timeout_ms = OSTLER_NEVER,
     };
+    ost_list_init(&s->guests);
     *out = s;
     return 0;
 }
@@ -132,6 +133,8 @@ int ost_object_need(struct ost_need *need, struct ostler_socket *s, unsigned wha
         ost_need_port(need, &s->station->port, what);
     else
         ost_need_descriptor(need, s->fd, what);
+    if (reactor && s->station && !need->port) /* which is another one's */
+        need->guests = &s->guests;
     return error;
 }
 
@@ -267,6 +270,26 @@ static bool is_watched_elsewhere(const struct ostler_socket *s)
     return reactor && !ost_reactor_is_disowned(reactor) && !ostler_reactor_is_current(reactor);
 }
 
+static bool is_own(const struct ostler_reactor *reactor)
+{
+    return !ost_reactor_is_disowned(reactor) && ostler_reactor_is_current(reactor);
+}
+
+/* Those on the caller's reactor. They forget the descriptor before somebody may have its number. */
+static void wake_guests(struct ostler_socket *s)
+{
+    struct ost_list *node;
+
+    while ((node = ost_list_take(&s->guests))) {
+        struct ost_need *need = OST_CONTAINER(node, struct ost_need, guest);
+
+        if (!is_own(need->waiter->stream->request.owner->reactor))
+            continue;
+        ost_port_fini(&need->own);
+        ost_waiter_wake(need->waiter);
+    }
+}
+
 /* Give the descriptor up: close it here, or leave that to the reactor that watches it. */
 static int let_go(struct ostler_socket *s)
 {
@@ -274,6 +297,7 @@ static int let_go(struct ostler_socket *s)
     bool watched_elsewhere = is_watched_elsewhere(s);
     int fd = s->fd;
 
+    wake_guests(s);
     s->fd = -1;
     s->station = NULL;
     if (station)
@@ -301,6 +325,7 @@ static int hand_over(struct ostler_socket *s)
             let_go(s);
         return fd;
     }
+    wake_guests(s);
     if (s->station && !ost_reactor_is_disowned(s->station->reactor))
         free_station(s->station);
     s->station = NULL;

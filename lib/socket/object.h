@@ -31,6 +31,7 @@ struct ostler_socket {
     long timeout_ms;              /* OSTLER_NEVER: none; 0: never wait */
     struct ostler_request *request; /* whose connection it is, and which owns fd; else NULL */
     struct ost_station *station;  /* NULL: none yet, or no more */
+    struct ost_list guests;       /* struct ost_need, of those that wait on another reactor than its station's */
 };
 
 /* An object for fd, of which family and type are known. Consumes fd, on failure too. 0 or

@@ -750,6 +750,29 @@ START_TEST(a_socket_may_be_closed_on_another_thread_than_it_was_waited_for_on)
 }
 END_TEST
 
+/* A socket that has moved from one reactor to another. */
+START_TEST(a_close_wakes_who_waits_on_another_reactor_than_the_first)
+{
+    struct harness_server first, second;
+    int clients[2];
+
+    make_all();
+    turn = harness_share(sizeof(*turn));
+    start(&first, FIBERS, wait_a_little);
+    expect_ok(ask(&first));
+    ck_assert_int_eq(ostler_socket_settimeout(stream.a, OSTLER_NEVER), 0);
+    start(&second, FIBERS, close_it);
+    for (int i = 0; i < 2; i++)
+        clients[i] = ask(&second);
+    for (int i = 0; i < 2; i++)
+        expect_ok(clients[i]);
+    ck_assert_int_eq(harness_stop(&second), 0);
+    ck_assert_int_eq(harness_stop(&first), 0);
+    harness_unshare((void *)turn, sizeof(*turn));
+    free_all();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("socket waiting");
@@ -771,5 +794,6 @@ int main(void)
     tcase_add_test(tc, a_callback_on_the_reactor_gets_EDEADLK_instead_of_waiting);
     tcase_add_loop_test(tc, a_socket_and_the_reactor_it_was_waited_for_on_end_in_any_order, 0, 2 * ENDS);
     tcase_add_loop_test(tc, a_socket_may_be_closed_on_another_thread_than_it_was_waited_for_on, 0, 2);
+    tcase_add_test(tc, a_close_wakes_who_waits_on_another_reactor_than_the_first);
     return harness_main(suite);
 }
