@@ -156,13 +156,13 @@ void ost_need_port(struct ost_need *need, struct ost_port *port, unsigned what)
     need->port = port;
 }
 
-void ost_need_descriptor(struct ost_need *need, int fd, unsigned what)
+void ost_need_descriptor(struct ost_need *need, int fd, unsigned what, struct ost_list *guests)
 {
     need->fd = fd;
     need->what = what;
     need->stream = NULL;
     need->port = NULL;
-    need->guests = NULL;
+    need->guests = guests;
 }
 
 /* Let what it needs tell of all that those want who wait for it, this one included. */

@@ -43,10 +43,11 @@ struct ost_need {
     struct ost_list guest;     /* in that list */
 };
 
-/* What to wait for: readiness of the waiter's own stream, of a port's descriptor, or of a descriptor. */
+/* What to wait for: readiness of the waiter's own stream, of a port's descriptor, or of a descriptor, which who has
+ * the guests may close meanwhile. */
 void ost_need_stream(struct ost_need *need, struct ost_stream *stream, unsigned what);
 void ost_need_port(struct ost_need *need, struct ost_port *port, unsigned what);
-void ost_need_descriptor(struct ost_need *need, int fd, unsigned what);
+void ost_need_descriptor(struct ost_need *need, int fd, unsigned what, struct ost_list *guests);
 
 /* Whoever waits: stands on its stack. */
 struct ost_waiter {

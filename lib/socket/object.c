@@ -132,9 +132,7 @@ int ost_object_need(struct ost_need *need, struct ostler_socket *s, unsigned wha
     if (error == 0 && reactor && s->station && s->station->reactor == reactor)
         ost_need_port(need, &s->station->port, what);
     else
-        ost_need_descriptor(need, s->fd, what);
-    if (reactor && s->station && !need->port) /* which is another one's */
-        need->guests = &s->guests;
+        ost_need_descriptor(need, s->fd, what, reactor && s->station ? &s->guests : NULL);
     return error;
 }
 
@@ -270,11 +268,6 @@ static bool is_watched_elsewhere(const struct ostler_socket *s)
     return reactor && !ost_reactor_is_disowned(reactor) && !ostler_reactor_is_current(reactor);
 }
 
-static bool is_own(const struct ostler_reactor *reactor)
-{
-    return !ost_reactor_is_disowned(reactor) && ostler_reactor_is_current(reactor);
-}
-
 /* Those on the caller's reactor. They forget the descriptor before somebody may have its number. */
 static void wake_guests(struct ostler_socket *s)
 {
@@ -283,10 +276,10 @@ static void wake_guests(struct ostler_socket *s)
     while ((node = ost_list_take(&s->guests))) {
         struct ost_need *need = OST_CONTAINER(node, struct ost_need, guest);
 
-        if (!is_own(need->waiter->stream->request.owner->reactor))
-            continue;
-        ost_port_fini(&need->own);
-        ost_waiter_wake(need->waiter);
+        if (ostler_reactor_is_current(need->waiter->stream->request.owner->reactor)) {
+            ost_port_fini(&need->own);
+            ost_waiter_wake(need->waiter);
+        }
     }
 }
 

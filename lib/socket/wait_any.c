@@ -172,7 +172,7 @@ static int need_of(struct ost_need *need, const struct ostler_wait *w, const str
     if (w->stream)
         ost_need_stream(need, ost_stream_inside(w->stream), w->events);
     else
-        ost_need_descriptor(need, w->fd, w->events);
+        ost_need_descriptor(need, w->fd, w->events, NULL);
     return 0;
 }
 
